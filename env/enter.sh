@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# In the lab's engine, whichever it is: bring the environment up to date, activate it, run the command
+# (or a shell). docker/dev.sh is the door that leads here.
+set -euo pipefail
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+: "${VENV:=.venv}"
+
+"$root/env/venv.sh"
+"$root/env/system.sh"
+. "$root/env/variables.sh"
+[[ $VENV == /* ]] || VENV=$root/$VENV
+export VENV VIRTUAL_ENV=$VENV LAB_ROOT=$root
+[[ :$PATH: == *:"$VENV/bin":* ]] || export PATH=$VENV/bin:$PATH
+
+(($#)) && exec "$@"
+[[ -t 0 ]] && exec bash --rcfile "$root/env/bashrc" -i
+exec bash # commands from a pipe

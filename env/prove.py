@@ -1,0 +1,79 @@
+"""Does this venv hold what the lock says, and the base layer's torch? Run by env/venv.py in a new venv.
+
+    .venv/bin/python env/prove.py [TORCH_VERSION TORCH_FOLDER]
+
+Passes when every pin is installed in the venv at its version, torch is the base layer's (the arguments;
+without them: the CPU wheel's) and recent enough for Stable-Baselines3, and everything imports.
+Writes the line that says so into the venv, as .proof.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, distribution, requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+IMPORTS = ["gymnasium", "checks.fetch", "imageio", "mujoco", "stable_baselines3", "tensorboard", "torch"]
+CPU_LOCKS = ["env/torch-cpu.txt", "env/torch-cpu-needs.txt"]
+
+
+def differences(locks: list[str]) -> list[str]:
+    """Say where the venv's own packages are not what `locks` pin."""
+    found = []
+    for lock in locks:
+        for name, wanted in re.findall(r"^([\w.-]+)==(\S+)", Path(lock).read_text(), re.MULTILINE):
+            try:
+                there = distribution(name)
+            except PackageNotFoundError:
+                found.append(f"{name} {wanted} is not installed")
+                continue
+            if there.version != wanted:
+                found.append(f"{name} is {there.version}, {lock} says {wanted}")
+            elif Path(sys.prefix) not in Path(str(there.locate_file(""))).parents:
+                found.append(f"{name} comes from {there.locate_file('')}, not from the venv")
+    return found
+
+
+def torch_differences(base: list[str]) -> list[str]:
+    """Say where torch is not the base layer's, or not one that Stable-Baselines3 takes."""
+    torch = distribution("torch")
+    folder = str(torch.locate_file(""))
+    found = []
+    if base and [torch.version, folder] != base:
+        found.append(f"torch is {torch.version} from {folder}; the base layer's is {base[0]} from {base[1]}")
+    for requirement in map(Requirement, requires("stable-baselines3") or []):
+        # prereleases: the NGC image's torch is one, 2.10.0a0+...
+        if requirement.name == "torch" and not requirement.specifier.contains(torch.version, prereleases=True):
+            found.append(f"torch is {torch.version}; stable-baselines3 needs {requirement.specifier}")
+    return found
+
+
+def main() -> int:
+    """Print what is wrong, or write the proof; return the exit status."""
+    base = sys.argv[1:]
+    locks = ["requirements.txt"] + ([] if base else CPU_LOCKS)
+    wrong = differences(locks) + torch_differences(base)
+    for name in IMPORTS:
+        try:
+            importlib.import_module(name)
+        except Exception as reason:  # a library that fails to load raises whatever it likes
+            wrong.append(f"import {name}: {type(reason).__name__}: {reason}")
+    if wrong:
+        print(*(f"  {line}" for line in wrong), sep="\n", file=sys.stderr)
+        return 1
+    torch = distribution("torch")
+    source = f"the base layer's, {base[1]}" if base else "the CPU wheel of env/torch-cpu.txt"
+    proof = f"python {sys.version.split()[0]} · torch {torch.version} ({source})"
+    (Path(sys.prefix) / ".proof").write_text(proof + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,254 @@
+"""Build the lab's virtual environment, and say what it is made from.
+
+    python -I env/venv.py key          print the key: all that would make the same lock another environment
+    python -I env/venv.py build DIR    build and prove a venv in DIR, which must not exist
+
+Run by env/venv.sh, the gate, with the interpreter of the base layer; that may be one without pip,
+without torch, or in a virtual environment of its own. Standard library only, and no syntax newer than
+Python 3.7 before the version is judged, so that an old Python gets a sentence and not a SyntaxError.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SUPPORTED = [(3, 11), (3, 12), (3, 13)]  # as pyproject.toml's requires-python
+SPECIFICATION = [
+    "requirements.txt",
+    "env/torch-cpu.txt",
+    "env/torch-cpu-needs.txt",
+    "env/uv.txt",
+    "env/venv.py",
+    "env/venv.sh",
+    "env/prove.py",
+    "pyproject.toml",
+]
+LOCKED = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"]
+# Settings of other projects that would change what is installed, or where.
+FOREIGN = [
+    "PIP_CONSTRAINT",
+    "PIP_PREFIX",
+    "PIP_REQUIRE_VIRTUALENV",
+    "PIP_TARGET",
+    "PIP_USER",
+    "PYTHONHOME",
+    "PYTHONPATH",
+]
+FOREIGN += ["UV_CONSTRAINT", "UV_LINK_MODE", "UV_OVERRIDE", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"]
+UV_NAMES = {  # pip's option, and uv's variable for the same
+    "cert": "SSL_CERT_FILE",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "index-url": "UV_DEFAULT_INDEX",
+    "no-index": "PIP_NO_INDEX",
+    "proxy": "ALL_PROXY",
+    "trusted-host": "UV_INSECURE_HOST",
+}
+NOISE = re.compile(r" [+~-] |Using Python|Audited|Resolved| +Buil|WARNING: (Location|Running pip)")
+CAUSES = [  # what pip or uv says, what that means, what helps
+    (
+        r"No space left|os error 28|Errno 28|Disk quota|os error 122",
+        "the disk is full; a venv takes 1.3 GB, and uv's cache as much",
+        "df -h . ~/.cache; free some space, then: make venv",
+    ),
+    (
+        r"[Hh]ash(es)? (mismatch|do not match)|THESE PACKAGES DO NOT MATCH",
+        "a package is not the one that is locked; which one: above",
+        "rm -rf ~/.cache/uv && make venv; if it stays, do not trust where it comes from (pip config list)",
+    ),
+    (
+        r"dns error|name resolution|Name or service not known|unreachable|[Cc]onnection|[Tt]imed? ?out"
+        r"|error sending request|Failed to fetch|No matching distribution found for uv",
+        "packages cannot be fetched: there is no network, or none that reaches the package index",
+        "connect this machine, or point pip at a mirror (pip config set global.index-url …), then: make venv",
+    ),
+]
+
+
+class CannotBuild(Exception):
+    """Why there is no venv, and the command that helps."""
+
+    def __init__(self, why, fix):
+        super().__init__(why)
+        self.fix = fix
+
+
+def base_torch():
+    """Return (version, folder) of the torch that the base layer's interpreter sees, or None."""
+    for folder in map(Path, sys.path):
+        for info in folder.glob("torch-*.dist-info"):
+            return info.name[len("torch-") : -len(".dist-info")], folder
+    return None
+
+
+def key():
+    """Return the key as lines of `name value`; the first is the digest of the others."""
+    torch = base_torch()
+    lines = [
+        f"python {sys.executable}",
+        f"prefix {sys.prefix} {sys.base_prefix}",
+        f"version {' '.join(sys.version.split())}",
+        f"machine {platform.machine()}",
+        "torch {} {}".format(*torch) if torch else "torch env/torch-cpu.txt",
+        f"image {os.environ.get('LAB_IMAGE', 'none')}",
+        f"repository {Path.cwd()}",  # the project is installed editable, by its path
+    ]
+    lines += [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in SPECIFICATION]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return "\n".join([f"sha256 {digest}", *lines])
+
+
+def pip_settings():
+    """Return what pip is configured with, by option name; uv does not read pip's configuration."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True)
+    sections = ("global", "install", ":env:")  # the later ones win
+    found = {}
+    for line in listed.stdout.splitlines():
+        name, _, value = line.partition("=")
+        section, _, option = name.rpartition(".")
+        if section in sections:
+            found[sections.index(section), option] = ast.literal_eval(value)
+    return {option: found[section, option] for section, option in sorted(found)}
+
+
+def uv_environment(environment):
+    """Return `environment` with what pip is configured with under uv's names; uv's own settings win."""
+    pip = pip_settings()
+    return {
+        **{variable: ",".join(pip[option].split()) for option, variable in UV_NAMES.items() if option in pip},
+        # All its indexes are equal to pip, and to us: the hash decides, never the source.
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        **environment,
+    }
+
+
+def run_watched(command, environment, show=True):
+    """Run a command and pass on what it says to stderr as it says it; raise CannotBuild with the cause."""
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if show and not NOISE.match(line):
+            print(f"  {line.rstrip()}", file=sys.stderr, flush=True)
+    if process.wait() == 0:
+        return
+    program = Path(command[0]).name
+    for pattern, why, fix in CAUSES:
+        if re.search(pattern, "".join(said)):
+            raise CannotBuild(why, fix)
+    if process.returncode < 0:
+        raise CannotBuild(f"{program} was ended by signal {-process.returncode}", "make venv")
+    raise CannotBuild(f"{program} failed with status {process.returncode}; its message is above", "make venv")
+
+
+def find_uv(environment):
+    """Return the path of the locked uv, which pip installs by hash into the user's cache once."""
+    lock = hashlib.sha256(Path("env/uv.txt").read_bytes()).hexdigest()
+    cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "robotics-lab" / f"uv-{lock[:12]}-{platform.machine()}"
+    uv = folder / "bin/uv"
+    if uv.exists():
+        return uv
+    pip = [sys.executable, "-m", "pip"]
+    if subprocess.run([*pip, "--version"], capture_output=True).returncode:
+        # Debian and Ubuntu ship their python3 without pip.
+        subprocess.run(["env/system.sh", "python3-pip"], check=True)
+        if subprocess.run([*pip, "--version"], capture_output=True).returncode:
+            raise CannotBuild(f"{sys.executable} has no pip", "sudo apt-get install -y python3-pip")
+    print("venv: fetching uv", file=sys.stderr, flush=True)
+    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        run_watched(
+            [*pip, "install", "--quiet", "--disable-pip-version-check", "--target", fresh, *LOCKED, "env/uv.txt"],
+            environment,
+        )
+        if not uv.exists():
+            fresh.rename(folder)
+    except OSError as reason:
+        why = f"uv cannot be kept in {folder.parent}: {reason.strerror}"
+        raise CannotBuild(why, "make verify XDG_CACHE_HOME=/a/folder/that/is/yours") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return uv
+
+
+def build(folder):
+    """Build a venv in `folder`, the project layer of it only, and have it prove itself."""
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    uv = find_uv(environment)
+    environment = uv_environment(environment)
+    no_index = ["--no-index"] if environment.get("PIP_NO_INDEX", "0") not in ("0", "") else []
+
+    def install(*arguments, show=True):
+        # Copies, not links: an edit or a fault in this venv must not reach the cache and so the next.
+        options = ["--python", f"{folder}/bin/python", "--link-mode=copy", *no_index]
+        print(f"venv: installing {arguments[-1]}", file=sys.stderr, flush=True)
+        run_watched([uv, "pip", "install", *options, *arguments], environment, show)
+
+    options = ["--quiet", "--relocatable", "--system-site-packages", "--no-project", "--prompt", "robotics-lab"]
+    run_watched([uv, "venv", *options, "--python", sys.executable, folder], environment)
+    if sys.prefix != sys.base_prefix:
+        # --system-site-packages means those of the interpreter under the base layer's own venv.
+        inherited = [path for path in sys.path if Path(sys.prefix) in Path(path).parents and Path(path).is_dir()]
+        site_packages = next(Path(folder).glob("lib/python*/site-packages"))
+        (site_packages / "base-layer.pth").write_text("".join(f"{path}\n" for path in inherited))
+    install(*LOCKED, "requirements.txt")
+    if not base_torch():
+        install_torch(install, environment.get("UV_FIND_LINKS"))
+        install(*LOCKED, "env/torch-cpu-needs.txt")
+    install("--no-deps", "--no-build-isolation", "--editable", ".")
+    proof = subprocess.run(
+        [f"{folder}/bin/python", "-B", "env/prove.py", *map(str, base_torch() or ())],
+        env={**environment, "PYTHONNOUSERSITE": "1"},
+    )
+    if proof.returncode:
+        raise CannotBuild("the new environment did not prove itself; its message is above", "make venv")
+
+
+def install_torch(install, find_links):
+    """Install torch's CPU wheel: from find-links without asking an index, else from torch's own index."""
+    lock = "env/torch-cpu.txt"
+    if find_links:
+        try:
+            return install("--no-index", *LOCKED, lock, show=False)
+        except CannotBuild:
+            print("venv: find-links has no torch for this machine; asking torch's index", file=sys.stderr)
+    index = re.search(r"^# index: (\S+)", Path(lock).read_text(), re.MULTILINE).group(1)
+    return install("--default-index", index, *LOCKED, lock)
+
+
+def main(arguments):
+    """Print the key, or build; return the exit status."""
+    if sys.version_info[:2] not in SUPPORTED:
+        names = ", ".join("{}.{}".format(*version) for version in SUPPORTED)
+        print(
+            f"error: python {platform.python_version()} ({sys.executable}) is not one of {names}",
+            file=sys.stderr,
+        )
+        print("fix: make verify PYTHON=python3.12, or any of these that is installed", file=sys.stderr)
+        return 1
+    if arguments == ["key"]:
+        print(key())
+        return 0
+    try:
+        build(arguments[1])
+    except KeyboardInterrupt:
+        print("venv: interrupted; the old one, if any, is untouched", file=sys.stderr)
+        return 130
+    except CannotBuild as reason:
+        print(f"error: venv: {reason}\nfix: {reason.fix}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
