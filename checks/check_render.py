@@ -1,0 +1,211 @@
+"""Is the robot in the picture, and who drew it?
+
+Draws FetchReach without a display, with the first of these GL backends that works, each tried in a process
+of its own:
+
+    egl          what the system's EGL offers: the GPU, or Mesa in software
+    egl-mesa     EGL with Mesa forced, for machines whose GPU driver breaks EGL
+    osmesa       software, without EGL
+
+Passes when the picture is a 480 × 480 image of the robot that changes when the robot moves, and is read
+back from smoke_frame.png as it was drawn. It is degraded, not ok, when a machine that has a GPU drew it in
+software, and when the backend that the lab's shell uses (MUJOCO_GL) is not the one that works. EGL falls
+to software without a word; GL_RENDERER tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+
+from checks.expectation import expected
+from checks.verdict import (
+    ROOT,
+    Evidence,
+    Failure,
+    Finding,
+    Verdict,
+    conduct,
+    output_file,
+    parser,
+    written_by_rename,
+)
+
+SHAPE = (480, 480, 3)
+MIN_STD = 10.0  # of the pixel values 0 to 255; 52.4 measured, 0 for a blank picture
+MIN_ROBOT_PIXELS = 10_000  # of 230,400; 21,011 measured
+MIN_CHANGED_PIXELS = 1_000  # between two poses; 17,176 measured
+PROBE_TIMEOUT = 180  # seconds
+MESA_VENDOR_FILE = "/usr/share/glvnd/egl_vendor.d/50_mesa.json"
+# Library, and the Debian package that brings it.
+LIBRARIES = {"libEGL.so.1": "libegl1", "libGL.so.1": "libgl1", "libOSMesa.so.8": "libosmesa6"}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to draw: its name here, its MUJOCO_GL, and what else it needs in the environment."""
+
+    name: str
+    mujoco_gl: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+BACKENDS = (
+    Backend("egl", "egl"),
+    Backend("egl-mesa", "egl", {"__EGL_VENDOR_LIBRARY_FILENAMES": MESA_VENDOR_FILE}),
+    Backend("osmesa", "osmesa"),
+)
+
+
+def candidates() -> list[Backend]:
+    """Return the backends to try, which are those from the one that MUJOCO_GL names on. Raises Failure."""
+    chosen = os.environ.get("MUJOCO_GL") or "egl"
+    platform = os.environ.get("PYOPENGL_PLATFORM") or chosen
+    if chosen not in ("egl", "osmesa") or platform != chosen:
+        raise Failure(
+            "render.variable",
+            expected="MUJOCO_GL to be egl or osmesa, the backends that need no display, and PYOPENGL_PLATFORM the same",
+            found=f"MUJOCO_GL={chosen} PYOPENGL_PLATFORM={platform}",
+            fix="unset MUJOCO_GL PYOPENGL_PLATFORM",
+        )
+    return [backend for backend in BACKENDS if chosen == "egl" or backend.mujoco_gl == chosen]
+
+
+def probe(backend: Backend, frame: Path) -> dict | str:
+    """Draw with a backend in a process of its own: what it measured, or why it cannot be used."""
+    environment = os.environ | backend.environment
+    environment |= {"MUJOCO_GL": backend.mujoco_gl, "PYOPENGL_PLATFORM": backend.mujoco_gl}
+    try:
+        run = subprocess.run(
+            [sys.executable, "-m", "checks.frame", str(frame)],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no picture in {PROBE_TIMEOUT} s"
+    if run.returncode < 0:
+        return f"the driver crashed ({signal.Signals(-run.returncode).name})"
+    if run.returncode:
+        lines = [line for line in run.stderr.splitlines() if line.strip()]
+        return lines[-1].strip() if lines else f"status {run.returncode}"
+    measured = json.loads(run.stdout.splitlines()[-1])
+    if tuple(measured["shape"]) != SHAPE:
+        return f"a picture of shape {measured['shape']}, not {list(SHAPE)}"
+    if measured["std"] < MIN_STD:
+        return f"a blank picture (standard deviation {measured['std']:.1f} of 255)"
+    if measured["robot_pixels"] < MIN_ROBOT_PIXELS:
+        return f"no robot in the picture ({measured['robot_pixels']} pixels of it)"
+    if measured["pixels_changed_by_motion"] < MIN_CHANGED_PIXELS:
+        return f"a frozen picture ({measured['pixels_changed_by_motion']} pixels changed when the robot moved)"
+    return measured
+
+
+def remedy() -> str:
+    """Return the command that brings the GL libraries that are missing here."""
+    missing = []
+    for library, package in LIBRARIES.items():
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            missing.append(package)
+    if missing:
+        return f"sudo apt-get install -y {' '.join(missing)} (or this system's packages of the same libraries)"
+    return "reinstall the software EGL driver: sudo apt-get install -y --reinstall libegl-mesa0"
+
+
+def shortcoming(backend: Backend, renderer: str, failures: dict[str, str]) -> Finding | None:
+    """Say why this picture, though right, is not the one this machine should draw."""
+    why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+    if expected() == "gpu" and "NVIDIA" not in renderer:
+        return Finding(
+            "render.software-on-gpu",
+            expected="the GPU to draw",
+            found=f"{renderer} drew, in software" + (f" ({why})" if why else ""),
+            fix="install the driver's GL libraries (ldconfig -p | grep libEGL_nvidia) and its vendor file "
+            "(/usr/share/glvnd/egl_vendor.d/10_nvidia.json); in a container: NVIDIA_DRIVER_CAPABILITIES=all",
+        )
+    if failures:
+        variables = {
+            "MUJOCO_GL": backend.mujoco_gl,
+            "PYOPENGL_PLATFORM": backend.mujoco_gl,
+        } | backend.environment
+        settings = " ".join(f"{name}={value}" for name, value in variables.items())
+        return Finding(
+            "render.fallback",
+            expected=f"{next(iter(failures))} to draw",
+            found=f"only {backend.name} does ({why})",
+            fix=f"{remedy()}; or, to draw as it is: export {settings}",
+        )
+    return None
+
+
+def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
+    """Find the backend that draws, judge its picture, keep it."""
+    failures: dict[str, str] = {}
+    evidence["failed"] = failures
+    # Created first: an output that cannot be written is found before anything is drawn.
+    with written_by_rename(arguments.out) as picture, tempfile.TemporaryDirectory() as folder:
+        for backend in candidates():
+            path = Path(folder) / f"{backend.name}.npy"
+            measured = probe(backend, path)
+            if isinstance(measured, dict):
+                break
+            failures[backend.name] = measured
+        else:
+            raise Failure(
+                "render.no-backend",
+                expected="a GL backend that draws without a display",
+                found="; ".join(f"{name}: {reason}" for name, reason in failures.items()),
+                fix=remedy(),
+            )
+        frame = np.load(path)
+        imageio.imwrite(picture, frame, extension=".png")
+        if not np.array_equal(imageio.imread(picture, extension=".png"), frame):
+            raise Failure(
+                "render.file-differs",
+                expected="the picture file to hold what was drawn",
+                found=f"{arguments.out.name}, read back, differs",
+                fix=f"df -h {arguments.out.parent}",
+            )
+    evidence |= measured | {"backend": backend.name, "out": str(arguments.out)}
+    finding = shortcoming(backend, measured["renderer"], failures)
+    return Verdict(
+        "degraded" if finding else "ok",
+        (
+            backend.name,
+            measured["renderer"],
+            measured["vendor"],
+            f"{frame.shape[1]}×{frame.shape[0]}",
+            f"{measured['ms_per_frame']:.1f} ms/frame",
+            arguments.out.name,
+        ),
+        finding,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the check."""
+    arguments = parser("render", __doc__)
+    arguments.add_argument(
+        "--out", type=output_file(".png"), default=ROOT / "smoke_frame.png", help="the picture (%(default)s)"
+    )
+    return conduct("render", question, arguments.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Does PPO train, save and load?
+
+Trains PPO on FetchReachDense with parallel environments for exactly the number of steps asked for, on the
+GPU where one is expected, and saves a checkpoint. Passes when all steps were done, every parameter is
+finite and has moved, and the checkpoint, loaded in a fresh process, was trained for those steps and acts
+as the policy in memory does. After 50,000 steps and more the policy must also beat random actions.
+
+An earlier ppo_smoke.zip stays until a new one has passed. Curves: tensorboard --logdir proof/tensorboard
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from checks.expectation import expected
+from checks.verdict import (
+    PROOF,
+    ROOT,
+    Evidence,
+    Failure,
+    Verdict,
+    conduct,
+    output_file,
+    parser,
+    positive,
+    written_by_rename,
+)
+
+N_ENVS = 8
+TOTAL_STEPS = 50_000
+SEED = 0
+ROLLOUT_STEPS = 625  # of each environment between two updates, or the nearest number that divides the whole
+BATCH_SIZE = 500  # likewise
+LEARNS_WITHIN = 50_000  # steps; fewer prove that the loop runs, and nothing about learning
+EPISODES = 20  # of 50 steps each, for each of the two policies compared
+EVALUATION_SEED = 10_000
+REPLAYED = 64  # observations on which the reloaded policy must act the same
+# Largest difference of an action in [-1, 1]: the CPU that replays and a GPU that trained round differently.
+ACTION_TOLERANCE = {"cpu": 0.0, "cuda": 1e-4}
+
+
+def nearest_divisor(number: int, target: int) -> int:
+    """Return the divisor of `number` whose ratio to `target` is nearest to 1."""
+    divisors = (divisor for divisor in range(1, number + 1) if number % divisor == 0)
+    return min(divisors, key=lambda divisor: abs(math.log(divisor / target)))
+
+
+def mean_return(act: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
+    """Return the mean return of a policy over EPISODES, whose seeds are the same for every policy."""
+    from checks import fetch
+
+    returns = []
+    with fetch.made(fetch.SMOKE_ENV) as env:
+        for episode in range(EPISODES):
+            observation, _ = env.reset(seed=EVALUATION_SEED + episode)
+            rewards, done = [], False
+            while not done:
+                observation, reward, terminated, truncated, _ = env.step(act(observation))
+                rewards.append(reward)
+                done = terminated or truncated
+            returns.append(sum(rewards))
+    return float(np.mean(returns))
+
+
+def train(arguments: argparse.Namespace, device: str, evidence: Evidence):
+    """Train and return the model; its environment is closed. Raises Failure."""
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+
+    from checks import fetch
+    from checks.progress import Progress
+    from checks.thread_vec_env import ThreadVecEnv
+
+    torch.set_num_threads(1)  # the networks are small: more threads are slower, and round differently
+    n_steps = nearest_divisor(arguments.total_steps // arguments.n_envs, ROLLOUT_STEPS)
+    batch_size = nearest_divisor(n_steps * arguments.n_envs, BATCH_SIZE)
+    env = make_vec_env(fetch.SMOKE_ENV, n_envs=arguments.n_envs, seed=SEED, vec_env_cls=ThreadVecEnv)
+    try:
+        model = PPO(
+            "MultiInputPolicy",
+            env,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            seed=SEED,
+            device=device,
+            tensorboard_log=str(PROOF / "tensorboard"),
+        )
+        before = {name: value.detach().clone() for name, value in model.policy.named_parameters()}
+        progress = Progress(arguments.total_steps)
+        started = time.perf_counter()
+        model.learn(arguments.total_steps, callback=progress, tb_log_name="ppo_smoke")
+        seconds = time.perf_counter() - started
+    finally:
+        env.close()
+    used = model.policy.log_std.device.type
+    after = dict(model.policy.named_parameters())
+    unmoved = [name for name, value in after.items() if torch.equal(before[name], value)]
+    infinite = [name for name, value in after.items() if not torch.isfinite(value).all()]
+    evidence |= {
+        "timesteps": model.num_timesteps,
+        "n_envs": arguments.n_envs,
+        "n_steps": n_steps,
+        "batch_size": batch_size,
+        "device": used,
+        "seconds": round(seconds, 2),
+        "steps_per_second": round(model.num_timesteps / seconds, 1),
+        "learning_curve": progress.curve,
+        "largest_parameter_change": max((after[name] - before[name]).abs().max().item() for name in before),
+        "tensorboard": model.logger.dir,
+    }
+    for wrong, cause, expectation, found in (
+        (infinite, "train.not-finite", "finite parameters", f"NaN or infinity in {', '.join(infinite)}"),
+        (unmoved, "train.not-moved", "every parameter to move", f"unchanged: {', '.join(unmoved)}"),
+        (
+            model.num_timesteps != arguments.total_steps,
+            "train.steps",
+            f"{arguments.total_steps} steps",
+            f"{model.num_timesteps} steps",
+        ),
+        (used != device, "train.device", f"training on {device}", f"training on {used}"),
+    ):
+        if wrong:
+            raise Failure(cause, expected=expectation, found=found, fix="make check-gpu; rm -rf .venv && make venv")
+    return model
+
+
+def replay(model, checkpoint: Path, device: str, evidence: Evidence) -> None:
+    """Load the checkpoint in a fresh process and compare its actions with the model's. Raises Failure."""
+    generator = np.random.default_rng(SEED)
+    observations = {
+        key: generator.uniform(-1, 1, (REPLAYED, *space.shape)).astype(space.dtype)
+        for key, space in model.observation_space.spaces.items()
+    }
+    expected_actions, _ = model.predict(observations, deterministic=True)
+    wanted = f"PPO.load in a fresh process to give the same {REPLAYED} actions"
+    fix = f"df -h {checkpoint.parent}; rm -rf .venv && make venv"
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, outputs = Path(folder) / "observations.npz", Path(folder) / "actions.npy"
+        np.savez(inputs, **observations)
+        run = subprocess.run(
+            [sys.executable, "-m", "checks.replay", *map(str, (checkpoint, inputs, outputs))],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode:
+            last = (run.stderr.strip().splitlines() or [f"status {run.returncode}"])[-1]
+            raise Failure("train.not-loadable", expected=wanted, found=last, fix=fix)
+        loaded = json.loads(run.stdout.splitlines()[-1])
+        difference = float(np.abs(np.load(outputs) - expected_actions).max())
+    evidence["replay"] = {"largest_action_difference": difference, **loaded}
+    if not difference <= ACTION_TOLERANCE[device] or loaded["timesteps"] != model.num_timesteps:
+        raise Failure(
+            "train.checkpoint-differs",
+            expected=wanted,
+            found=f"actions that differ by up to {difference:.1e}, after {loaded['timesteps']} timesteps",
+            fix=fix,
+        )
+
+
+def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
+    """Train, save, load, compare."""
+    device = "cuda" if expected() == "gpu" else "cpu"
+    # Created first: an output that cannot be written is found before 50,000 steps are spent.
+    with written_by_rename(arguments.out) as checkpoint:
+        model = train(arguments, device, evidence)
+        model.save(checkpoint)
+        replay(model, checkpoint, device, evidence)
+        generator = np.random.default_rng(SEED)
+        trained = mean_return(lambda observation: model.predict(observation, deterministic=True)[0])
+        random = mean_return(lambda _: generator.uniform(-1, 1, model.action_space.shape).astype(np.float32))
+        evidence["mean_return"] = {"trained": trained, "random": random, "episodes": EPISODES}
+        if arguments.total_steps >= LEARNS_WITHIN and not trained > random:
+            raise Failure(
+                "train.not-learning",
+                expected=f"a mean return above that of random actions, {random:.2f}",
+                found=f"{trained:.2f} over {EPISODES} episodes",
+                fix="tensorboard --logdir proof/tensorboard; make check-mujoco",
+            )
+    evidence["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    evidence["out"] = str(arguments.out)
+    return Verdict(
+        "ok",
+        (
+            f"PPO {model.num_timesteps:,} steps on {evidence['device']}",
+            f"{evidence['steps_per_second']:,.0f} steps/s",
+            f"return {trained:.1f} (random {random:.1f})",
+            f"{evidence['peak_memory_mib']:,} MiB",
+            arguments.out.name,
+        ),
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the check."""
+    arguments = parser("train", __doc__)
+    arguments.add_argument("--n-envs", type=positive, default=N_ENVS, help="parallel environments (%(default)s)")
+    arguments.add_argument(
+        "--total-steps", type=positive, default=TOTAL_STEPS, help="a multiple of --n-envs (%(default)s)"
+    )
+    arguments.add_argument(
+        "--out", type=output_file(".zip"), default=ROOT / "ppo_smoke.zip", help="the checkpoint (%(default)s)"
+    )
+    chosen = arguments.parse_args(argv)
+    if chosen.total_steps % chosen.n_envs or chosen.total_steps < 2:
+        arguments.error(f"--total-steps {chosen.total_steps} is not a multiple, 2 or more, of --n-envs {chosen.n_envs}")
+    return conduct("train", question, chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""How far training is: a bar on a terminal, a line after each rollout elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
+
+
+class Progress(BaseCallback):
+    """Shows progress on stderr and records the learning curve.
+
+    curve: one [timesteps, mean return of the last 100 training episodes, or None] for each rollout.
+    """
+
+    def __init__(self, total_steps: int):
+        super().__init__()
+        self.total_steps = total_steps
+        self.curve: list[tuple[int, float | None]] = []
+
+    def _on_training_start(self) -> None:
+        self.started = time.perf_counter()
+        self.bar = tqdm(total=self.total_steps, unit=" steps", leave=False, disable=not sys.stderr.isatty())
+
+    def _on_step(self) -> bool:
+        self.bar.update(self.training_env.num_envs)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        episodes = [episode["r"] for episode in self.model.ep_info_buffer]
+        mean_return = round(float(np.mean(episodes)), 4) if episodes else None
+        self.curve.append((self.num_timesteps, mean_return))
+        if self.bar.disable:
+            rate = self.num_timesteps / (time.perf_counter() - self.started)
+            shown = "" if mean_return is None else f", return {mean_return:.2f}"
+            print(
+                f"train: {self.num_timesteps:,} of {self.total_steps:,} steps, {rate:,.0f} steps/s{shown}",
+                file=sys.stderr,
+                flush=True,
+            )
+        else:
+            self.bar.set_postfix_str("" if mean_return is None else f"return {mean_return:.2f}")
+
+    def _on_training_end(self) -> None:
+        self.bar.close()

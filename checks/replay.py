@@ -1,0 +1,27 @@
+"""Load a checkpoint in a fresh process and act: check_train's proof that what was saved is what was trained.
+
+    python -m checks.replay checkpoint.zip observations.npz actions.npy
+
+Reads observations (one array of shape (batch, …) for each key), writes the deterministic actions, float32
+(batch, 4), and prints as JSON the number of timesteps that the checkpoint was trained for.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+from stable_baselines3 import PPO
+
+
+def main(checkpoint: str, observations: str, actions: str) -> None:
+    """Load, act, write."""
+    model = PPO.load(checkpoint, device="cpu")
+    with np.load(observations) as arrays:
+        np.save(actions, model.predict(dict(arrays), deterministic=True)[0])
+    print(json.dumps({"timesteps": model.num_timesteps}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
