@@ -1,0 +1,75 @@
+# The lab. One chain, every arrow a prerequisite:
+#
+#     venv ─▶ check-gpu ─▶ check-mujoco ─▶ check-render ─▶ check-train ─▶ verify
+#
+# Make says when, scripts say how. The venv is gated by content and costs nothing when nothing
+# changed; the checks always run, because a check asks about now. Every recipe goes through
+# docker/dev.sh, the one door into the lab, so every target works outside it and inside.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+##@ Settings, on the command line or in the environment
+## what runs the lab's commands: auto, local
+ENGINE ?= auto
+## what this machine should have: auto, gpu, cpu
+EXPECT ?= auto
+## 1: a check that is only degraded fails
+STRICT ?= 0
+## interpreter of the base layer: Python 3.11, 3.12 or 3.13
+PYTHON ?= python3
+## where the virtual environment is
+VENV ?= .venv
+export ENGINE EXPECT STRICT PYTHON VENV
+
+LAB := @docker/dev.sh
+
+##@ The chain
+
+.PHONY: venv
+venv: ## build .venv from requirements.txt, unless it is current
+	$(LAB) env/status.sh
+
+.PHONY: check-gpu
+check-gpu: venv ## does the GPU compute, and compute right?
+	$(LAB) python -m checks.check_gpu
+
+.PHONY: check-mujoco
+check-mujoco: check-gpu ## do the Fetch environments obey?
+	$(LAB) python -m checks.check_mujoco
+
+.PHONY: check-render
+check-render: check-mujoco ## is the robot in the picture, and who drew it? smoke_frame.png
+	$(LAB) python -m checks.check_render
+
+.PHONY: check-train
+check-train: check-render ## does PPO train, save and load? ppo_smoke.zip
+	$(LAB) python -m checks.check_train
+
+.PHONY: verify
+verify: check-train ## all of the above, in that order: is this machine a lab?
+	@echo "verified: smoke_frame.png, ppo_smoke.zip, and the evidence in proof/"
+
+##@ The rest
+
+.PHONY: lock
+lock: venv ## resolve requirements.in into requirements.txt, with hashes
+	$(LAB) python env/lock.py
+
+.PHONY: test
+test: venv ## judge the repository (the checks judge the machine)
+	$(LAB) python -m pytest
+
+.PHONY: clean
+clean: ## remove all that the lab made here
+	@env/clean.sh
+
+.PHONY: help
+help: ## this page
+	@awk '/^##@/ { print "\n" substr($$0, 5) ":" } \
+	     /^## / { text = substr($$0, 4) } \
+	     / \?= / { printf "  %-14s%s (%s)\n", $$1, text, $$3 } \
+	     /^[a-z]/ && split($$0, rule, /:.* ## /) == 2 { printf "  %-14s%s\n", rule[1], rule[2] }' Makefile
