@@ -26,6 +26,10 @@ TORCH_CPU = ROOT / "env/torch-cpu.txt"
 TORCH_NEEDS = ["filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec"]
 
 
+class NoSolution(Exception):
+    """Why pip-compile could not resolve a file, in its words."""
+
+
 def pins(text: str) -> dict[str, str]:
     """Name to version of every `name==version` in a requirements file's text."""
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
@@ -49,21 +53,23 @@ def write_stub(folder: Path, version: str) -> str:
 def resolve(folder: Path, source: str, present: Path, *options: str) -> str:
     """Resolve the requirements in `folder/source`; return the new text of the lock `present`.
 
-    Raises CalledProcessError where pip-compile finds no solution; it has then said why.
+    Raises NoSolution where pip-compile finds none.
     """
+    print(f"lock: resolving {source}", flush=True)
     lock = folder / present.name
     lock.write_text(present.read_text() if present.exists() else "")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "piptools", "compile", "-qq", "--generate-hashes"),
-            *("--strip-extras", "--no-emit-options", "--no-emit-index-url", "--no-emit-find-links"),
-            *("--no-emit-trusted-host", *options, "--output-file", lock.name, source),
-        ],
+    options += ("--strip-extras", "--generate-hashes", "--no-emit-options", "--no-emit-index-url")
+    options += ("--no-emit-find-links", "--no-emit-trusted-host", "--output-file", lock.name)
+    run = subprocess.run(
+        [sys.executable, "-m", "piptools", "compile", "--quiet", *options, source],
         cwd=folder,
         env=os.environ | {"CUSTOM_COMPILE_COMMAND": "make lock", "PIP_CONSTRAINT": ""},
-        check=True,
+        stderr=subprocess.PIPE,  # said only on failure: on success it warns that torch is not pinned
+        text=True,
     )
-    # The notice that torch is not pinned, which pip-compile takes for an oversight.
+    if run.returncode:
+        raise NoSolution(run.stderr.strip())
+    # The same warning again, at the end of the file.
     return lock.read_text().partition("\n# WARNING")[0].rstrip() + "\n"
 
 
@@ -97,8 +103,8 @@ def main() -> int:
             needs = resolve(folder, "torch-cpu.in", needs_lock, "--constraint", "requirements.txt")
             new[needs_lock] = without(needs, pins(new[main_lock]))
             new[uv_lock] = resolve(folder, "uv.in", uv_lock)
-        except subprocess.CalledProcessError:
-            print("error: lock: pip-compile found no solution (its message is above)", file=sys.stderr)
+        except NoSolution as reason:
+            print(f"{reason}\nerror: lock: pip-compile found no solution; no lock was changed", file=sys.stderr)
             print("fix: change the bounds in requirements.in, then: make lock", file=sys.stderr)
             return 1
 

@@ -18,7 +18,7 @@ done <env/system.txt
 [[ $(cat "$seen" 2>/dev/null) != "$(uname -n) ${packages[*]}" ]] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-  echo "warning: system: not installed here: ${brings[*]}; rendering needs them" >&2
+  echo "warning: system: not installed here: ${brings[*]}" >&2
   echo "fix: install the packages that bring them (on Debian: ${packages[*]})" >&2
 elif ((EUID)); then
   echo "warning: system: not installed here: ${packages[*]}; only root may install them" >&2
@@ -40,7 +40,7 @@ else
   done
   if ((${#offered[@]})) && ! "${apt[@]}" install -y --no-install-recommends "${offered[@]}" >>"$log" 2>&1; then
     grep -E '^(E|W|Err):' "$log" | tail -n 3 >&2 || tail -n 3 "$log" >&2
-    echo "warning: system: apt could not install ${offered[*]}; rendering needs them" >&2
+    echo "warning: system: apt could not install ${offered[*]}" >&2
     echo "fix: apt-get update && apt-get install -y ${offered[*]}" >&2
   fi
 fi
