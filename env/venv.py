@@ -235,7 +235,7 @@ def main(arguments):
             file=sys.stderr,
         )
         print("fix: make verify PYTHON=python3.12, or any of these that is installed", file=sys.stderr)
-        return 1
+        return 3
     if arguments == ["key"]:
         print(key())
         return 0

@@ -31,7 +31,11 @@ is_current() {
   exec {answer}< <("$PYTHON" -I env/venv.py key)
   lost=$(damage) || true
   key=$(cat <&"$answer")
-  wait $! || exit
+  case $(wait $! && echo 0 || echo $?) in
+    0) ;;
+    3) exit 1 ;; # it has said what is wrong
+    *) error "$PYTHON does not run as a Python" "make verify PYTHON=python3.12, or another that does" ;;
+  esac
   exec {answer}<&-
   old_key=$(cat "$VENV/.requirements_hash" 2>/dev/null) || true
   if [[ ! -d $VENV ]]; then
