@@ -1,9 +1,9 @@
 # The lab. One chain, every arrow a prerequisite:
 #
-#     venv ─▶ check-gpu ─▶ check-mujoco ─▶ check-render ─▶ check-train ─▶ verify
+#     image ─▶ venv ─▶ check-gpu ─▶ check-mujoco ─▶ check-render ─▶ check-train ─▶ verify
 #
-# Make says when, scripts say how. The venv is gated by content and costs nothing when nothing
-# changed; the checks always run, because a check asks about now. Every recipe goes through
+# Make says when, scripts say how. Image and venv are gated by content and cost nothing when
+# nothing changed; the checks always run, because a check asks about now. Every recipe goes through
 # docker/dev.sh, the one door into the lab, so every target works outside it and inside.
 
 SHELL := bash
@@ -13,7 +13,7 @@ SHELL := bash
 .SUFFIXES:
 
 ##@ Settings, on the command line or in the environment
-## what runs the lab's commands: auto, local
+## what runs the lab's commands: auto, docker, podman, local
 ENGINE ?= auto
 ## what this machine should have: auto, gpu, cpu
 EXPECT ?= auto
@@ -23,14 +23,22 @@ STRICT ?= 0
 PYTHON ?= python3
 ## where the virtual environment is
 VENV ?= .venv
-export ENGINE EXPECT STRICT PYTHON VENV
+## base layer of the container; empty: the pinned one
+BASE_IMAGE ?=
+## date of the container's apt packages, such as 20261101T000000Z; empty: today
+APT_SNAPSHOT ?=
+export APT_SNAPSHOT BASE_IMAGE ENGINE EXPECT STRICT PYTHON VENV
 
 LAB := @docker/dev.sh
 
 ##@ The chain
 
+.PHONY: image
+image: ## build the container's image, unless it is current; nothing for the local engine
+	@docker/image.sh
+
 .PHONY: venv
-venv: ## build .venv from requirements.txt, unless it is current
+venv: image ## build .venv from requirements.txt, unless it is current
 	$(LAB) env/status.sh
 
 .PHONY: check-gpu
@@ -55,12 +63,21 @@ verify: check-train ## all of the above, in that order: is this machine a lab?
 
 ##@ The rest
 
+.PHONY: shell
+shell: image ## open a shell in the lab
+	$(LAB)
+
+.PHONY: doctor
+doctor: ## what this machine has and lacks for all of this; changes nothing
+	@docker/doctor.sh
+
 .PHONY: lock
 lock: venv ## resolve requirements.in into requirements.txt, with hashes
 	$(LAB) python env/lock.py
 
 .PHONY: test
-test: venv ## judge the repository (the checks judge the machine)
+test: export ENGINE = local
+test: ## judge the repository (the checks judge the machine)
 	$(LAB) python -m pytest
 
 .PHONY: clean
@@ -71,5 +88,5 @@ clean: ## remove all that the lab made here
 help: ## this page
 	@awk '/^##@/ { print "\n" substr($$0, 5) ":" } \
 	     /^## / { text = substr($$0, 4) } \
-	     / \?= / { printf "  %-14s%s (%s)\n", $$1, text, $$3 } \
+	     / \?=/ { printf "  %-14s%s (%s)\n", $$1, text, $$3 } \
 	     /^[a-z]/ && split($$0, rule, /:.* ## /) == 2 { printf "  %-14s%s\n", rule[1], rule[2] }' Makefile

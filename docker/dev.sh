@@ -4,34 +4,65 @@
 #     docker/dev.sh               open a shell in it
 #     docker/dev.sh COMMAND …     run a command in it; its exit status comes back
 #
-# Settings (docs/variables.md): ENGINE, EXPECT, STRICT, PYTHON, VENV.
+# Settings: docs/variables.md. What each flag of docker run is for: below.
 set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
-. "$root/env/error.sh"
-: "${ENGINE:=auto}" "${EXPECT:=auto}" "${STRICT:=0}"
 
-case $EXPECT in auto | gpu | cpu) ;; *) error "EXPECT=$EXPECT is not one of auto, gpu, cpu" "EXPECT=auto" 2 ;; esac
-case $STRICT in 0 | 1) ;; *) error "STRICT=$STRICT is not 0 or 1" "STRICT=1" 2 ;; esac
+[[ -z ${LAB_IMAGE:-} ]] || exec "$root/env/enter.sh" "$@" # already inside
+. "$root/docker/image.sh"
+choose_engine
+[[ $ENGINE != local ]] || exec "$root/env/enter.sh" "$@"
 
-gpu=$("$root/env/nvidia.sh") || true
-expected=$EXPECT
-if [[ $EXPECT == auto ]]; then
-  EXPECT=$([[ -n $gpu ]] && echo gpu || echo cpu)
+[[ ${VENV:=.venv} != /* ]] || error "VENV=$VENV is outside the repository, which is all the container sees" "VENV=.venv" 2
+ensure_image
+
+# A home for the container's user: its caches last, and stay out of the repository.
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/robotics-lab
+mkdir -p "$cache/home"
+uid=$(id -u) gid=$(id -g) name=$(id -un 2>/dev/null) || name=lab
+printf '%s\n' 'root:x:0:0:root:/home/lab:/bin/bash' 'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin' >"$cache/passwd.$$"
+((uid == 0)) || echo "$name:x:$uid:$gid::/home/lab:/bin/bash" >>"$cache/passwd.$$"
+mv "$cache/passwd.$$" "$cache/passwd-$uid"
+printf '%s\n' 'root:x:0:' 'nogroup:x:65534:' >"$cache/group.$$"
+((gid == 0)) || echo "$(id -gn 2>/dev/null || echo lab):x:$gid:" >>"$cache/group.$$"
+mv "$cache/group.$$" "$cache/group-$gid"
+
+mount() { # SOURCE TARGET [readonly]: quoted as CSV, for paths with commas
+  printf -- '--mount=type=bind,"source=%s",target=%s%s' "${1//\"/\"\"}" "$2" "${3:+,$3}"
+}
+
+# shellcheck disable=SC2054
+run=(
+  "$ENGINE" run --rm
+  --init        # a process 1 that forwards signals and reaps children
+  --interactive # stdin comes through
+  "--user=$uid:$gid"
+  "$(mount "$cache/passwd-$uid" /etc/passwd readonly)" # a name for it: torch and getpass want one
+  "$(mount "$cache/group-$gid" /etc/group readonly)"
+  "$(mount "$cache/home" /home/lab)" --env=HOME=/home/lab
+  "$(mount "$root" /workspace)"
+  --read-only --tmpfs=/tmp:exec --tmpfs=/run --tmpfs=/var/tmp # nothing else can be written to
+  --cap-drop=ALL --security-opt=no-new-privileges
+  --shm-size=8g # torch's workers share memory; the default is 64 MB
+  "--env=LAB_IMAGE=$image_id" --env=PYTHON=python3 --env=ENGINE --env=EXPECT --env=STRICT "--env=VENV=$VENV"
+)
+for variable in CUDA_VISIBLE_DEVICES MUJOCO_EGL_DEVICE_ID MUJOCO_GL PYOPENGL_PLATFORM TERM WANDB_API_KEY WANDB_MODE; do
+  [[ -z ${!variable+set} ]] || run+=("--env=$variable")
+done
+if [[ $PWD == "$root" || $PWD == "$root"/* ]]; then
+  run+=("--workdir=/workspace${PWD#"$root"}")
 fi
-
-case $ENGINE in
-  local) ;;
-  auto)
-    # A machine with a GPU is never quietly verified outside the container.
-    [[ -z $gpu || $expected == cpu ]] ||
-      error "this machine has an NVIDIA GPU ($gpu), and the lab has no container engine yet" \
-        "ENGINE=local, if you mean to verify this machine's own Python"
-    ENGINE=local
-    ;;
-  docker | podman)
-    error "ENGINE=$ENGINE needs the lab's container image, which is not there yet" "ENGINE=local" ;;
-  *) error "ENGINE=$ENGINE is not one of auto, docker, podman, local" "ENGINE=auto" 2 ;;
-esac
-
-export ENGINE EXPECT STRICT
-exec "$root/env/enter.sh" "$@"
+[[ ! (-t 0 && -t 1) ]] || run+=(--tty)
+if [[ $ENGINE == podman ]] && ((uid)); then
+  run+=(--userns=keep-id) # rootless: the uid inside is the uid outside
+fi
+if [[ $EXPECT == gpu ]]; then
+  devices=(--gpus=all)
+  [[ $ENGINE == docker ]] || devices=(--device=nvidia.com/gpu=all)
+  devices+=(--ulimit=memlock=-1 --ulimit=stack=67108864) # as NVIDIA recommends: pinned memory is locked
+  said=$("$ENGINE" run --rm "${devices[@]}" --entrypoint=true "$image" 2>&1) ||
+    error "$ENGINE cannot give the GPU to a container: $(head -n 1 <<<"$said")" \
+      "install the NVIDIA Container Toolkit and restart $ENGINE; or, without a GPU: EXPECT=cpu"
+  run+=("${devices[@]}")
+fi
+exec "${run[@]}" --entrypoint=/workspace/docker/entry.sh "$image" "${entrypoint[@]}" /workspace/env/enter.sh "$@"

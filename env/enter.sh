@@ -2,6 +2,10 @@
 # In the lab's engine, whichever it is: bring the environment up to date, activate it, run the command
 # (or a shell). docker/dev.sh is the door that leads here.
 set -euo pipefail
+if [[ -n ${LAB_STDOUT:-} ]]; then # docker/entry.sh has put it aside
+  exec >&"$LAB_STDOUT" {LAB_STDOUT}>&-
+  unset LAB_STDOUT
+fi
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 : "${VENV:=.venv}"
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from contextlib import redirect_stderr
 from importlib.metadata import PackageNotFoundError, distribution, requires
+from io import StringIO
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-IMPORTS = ["gymnasium", "checks.fetch", "imageio", "mujoco", "stable_baselines3", "tensorboard", "torch"]
+IMPORTS = ["gymnasium", "gymnasium_robotics", "imageio", "mujoco", "stable_baselines3", "tensorboard", "torch"]
 CPU_LOCKS = ["env/torch-cpu.txt", "env/torch-cpu-needs.txt"]
 
 
@@ -57,9 +59,10 @@ def main() -> int:
     base = sys.argv[1:]
     locks = ["requirements.txt"] + ([] if base else CPU_LOCKS)
     wrong = differences(locks) + torch_differences(base)
-    for name in IMPORTS:
+    for name in IMPORTS + (["checks"] if Path("checks").is_dir() else []):
         try:
-            importlib.import_module(name)
+            with redirect_stderr(StringIO()):  # gymnasium-robotics prints advice about its other environments
+                importlib.import_module(name)
         except Exception as reason:  # a library that fails to load raises whatever it likes
             wrong.append(f"import {name}: {type(reason).__name__}: {reason}")
     if wrong:

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Sees to the system libraries in env/system.txt: installs what is missing where it may (root, apt),
 # else prints the one command that does. Arguments name further packages that are known to be missing.
+# STRICT=1, as the image's build sets it: what is offered and cannot be installed is an error.
+# APT_SNAPSHOT: the date to install from, as apt's --snapshot takes it (apt 2.7 and later).
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 seen=${VENV:-.venv}/.system_missing
@@ -26,10 +28,13 @@ elif ((EUID)); then
 else
   echo "system: installing ${packages[*]} (apt)" >&2
   export DEBIAN_FRONTEND=noninteractive
-  apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+  apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 ${APT_SNAPSHOT:+--snapshot "$APT_SNAPSHOT"})
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
-  "${apt[@]}" update >"$log" 2>&1 || true # an old list may do; if not, what follows says so
+  "${apt[@]}" update >"$log" 2>&1 || [[ -z ${APT_SNAPSHOT:-} ]] || {
+    cat "$log" >&2
+    exit 1
+  } # without a date an old list may do; if not, what follows says so
   offered=()
   for package in "${packages[@]}"; do
     if apt-cache show "$package" >/dev/null 2>&1; then
@@ -42,6 +47,7 @@ else
     grep -E '^(E|W|Err):' "$log" | tail -n 3 >&2 || tail -n 3 "$log" >&2
     echo "warning: system: apt could not install ${offered[*]}" >&2
     echo "fix: apt-get update && apt-get install -y ${offered[*]}" >&2
+    [[ ${STRICT:-0} == 0 ]] || exit 1
   fi
 fi
 [[ ! -d ${seen%/*} ]] || echo "$(uname -n) ${packages[*]}" >"$seen"

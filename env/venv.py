@@ -31,6 +31,7 @@ SPECIFICATION = [
     "env/prove.py",
     "pyproject.toml",
 ]
+IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
 LOCKED = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"]
 # Settings of other projects that would change what is installed, or where.
 FOREIGN = [
@@ -52,6 +53,11 @@ UV_NAMES = {  # pip's option, and uv's variable for the same
     "proxy": "ALL_PROXY",
     "trusted-host": "UV_INSECURE_HOST",
 }
+SYSTEM_CERTIFICATES = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+]
 NOISE = re.compile(r" [+~-] |Using Python|Audited|Resolved| +Buil|WARNING: (Location|Running pip)")
 CAUSES = [  # what pip or uv says, what that means, what helps
     (
@@ -63,6 +69,11 @@ CAUSES = [  # what pip or uv says, what that means, what helps
         r"[Hh]ash(es)? (mismatch|do not match)|THESE PACKAGES DO NOT MATCH",
         "a package is not the one that is locked; which one: above",
         "rm -rf ~/.cache/uv && make venv; if it stays, do not trust where it comes from (pip config list)",
+    ),
+    (
+        r"UnknownIssuer|CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "a certificate is not trusted: a proxy here signs with its own authority",
+        "pip config set global.cert /path/to/its/certificates.pem (or add it to the system's), then: make venv",
     ),
     (
         r"dns error|name resolution|Name or service not known|unreachable|[Cc]onnection|[Tt]imed? ?out"
@@ -123,9 +134,11 @@ def uv_environment(environment):
     """Return `environment` with what pip is configured with under uv's names; uv's own settings win."""
     pip = pip_settings()
     return {
-        **{variable: ",".join(pip[option].split()) for option, variable in UV_NAMES.items() if option in pip},
+        **{variable: ",".join(pip[option].split()) for option, variable in UV_NAMES.items() if pip.get(option)},
         # All its indexes are equal to pip, and to us: the hash decides, never the source.
         "UV_INDEX_STRATEGY": "unsafe-best-match",
+        # As pip does; a proxy's own authority is among the system's. Where there are none, uv has its own.
+        "UV_SYSTEM_CERTS": str(any(map(os.path.exists, SYSTEM_CERTIFICATES))).lower(),
         **environment,
     }
 
@@ -181,9 +194,8 @@ def find_uv(environment):
     return uv
 
 
-def build(folder):
-    """Build a venv in `folder`, the project layer of it only, and have it prove itself."""
-    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+def install_packages(folder, environment):
+    """Make a venv in `folder` and install the locks into it: the project layer only, where the base has torch."""
     uv = find_uv(environment)
     environment = uv_environment(environment)
     no_index = ["--no-index"] if environment.get("PIP_NO_INDEX", "0") not in ("0", "") else []
@@ -205,9 +217,35 @@ def build(folder):
     if not base_torch():
         install_torch(install, environment.get("UV_FIND_LINKS"))
         install(*LOCKED, "env/torch-cpu-needs.txt")
-    install("--no-deps", "--no-build-isolation", "--editable", ".")
+
+
+def in_image():
+    """Say whether the image holds the packages that this key asks for, ready to be copied."""
+    stamp = IN_IMAGE / ".requirements_hash"
+    elsewhere = ("sha256 ", "image ", "repository ")  # what differs between the image and a repository in it
+    wanted = [line for line in key().splitlines() if not line.startswith(elsewhere)]
+    return stamp.exists() and wanted == [
+        line for line in stamp.read_text().splitlines() if not line.startswith(elsewhere)
+    ]
+
+
+def build(folder):
+    """Build a venv in `folder`, with the project if it is here, and have it prove itself."""
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    python = f"{folder}/bin/python"
+    if in_image():
+        print("venv: copying the image's packages", file=sys.stderr, flush=True)
+        run_watched(["cp", "--archive", "--no-preserve=ownership", IN_IMAGE, folder], environment)
+        for name in (".inventory", ".requirements_hash"):
+            (Path(folder) / name).unlink()
+    else:
+        install_packages(folder, environment)
+    if Path("checks").is_dir():  # the image is built without the project, which changes more often
+        offline = ["--no-index", "--no-deps", "--no-build-isolation"]
+        command = [python, "-m", "pip", "install", "--quiet", *offline, "--editable", "."]
+        run_watched(command, {**environment, "PYTHONWARNINGS": "ignore"})  # setuptools': about editable installs
     proof = subprocess.run(
-        [f"{folder}/bin/python", "-B", "env/prove.py", *map(str, base_torch() or ())],
+        [python, "-B", "env/prove.py", *map(str, base_torch() or ())],
         env={**environment, "PYTHONNOUSERSITE": "1"},
     )
     if proof.returncode:

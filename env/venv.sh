@@ -12,13 +12,18 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 program=$(command -v "$PYTHON") ||
   error "PYTHON=$PYTHON is not a program here" "make verify PYTHON=python3.12, or another that is installed" 2
 PYTHON=$program # from here on: while another run builds, PATH may come to mean the venv
-if [[ ${PYTHON%/*} -ef $VENV/bin ]]; then # the venv is active: take the interpreter that it was made from
-  PYTHON=$(sed -n 's/^python //p' "$VENV/.requirements_hash" 2>/dev/null) || :
-  : "${PYTHON:=$(readlink -f "$program")}"
+if [[ -e ${PYTHON%/*}/../.requirements_hash ]]; then # a lab's venv is active: take the interpreter under it
+  PYTHON=$(sed -n 's/^python //p' "${PYTHON%/*}/../.requirements_hash")
+elif [[ ${PYTHON%/*} -ef $VENV/bin ]]; then # this one, damaged
+  PYTHON=$(readlink -f "$PYTHON")
 fi
 
 inventory() { # every file of the venv with its size, less what Python caches
   (cd -- "$1" && find bin lib -name __pycache__ -prune -o ! -type d -printf '%s %p\n' | LC_ALL=C sort)
+}
+
+where() { # of a key, what tells one engine's venv from another's
+  grep -E '^(machine|image|repository) '
 }
 
 damage() { # the first file that is not as it was installed
@@ -26,12 +31,13 @@ damage() { # the first file that is not as it was installed
 }
 
 is_current() {
-  local lost
+  local lost status=0
   # Python may start slowly (behind a pyenv shim); the files are looked over meanwhile.
   exec {answer}< <("$PYTHON" -I env/venv.py key)
   lost=$(damage) || true
   key=$(cat <&"$answer")
-  case $(wait $! && echo 0 || echo $?) in
+  wait $! || status=$?
+  case $status in
     0) ;;
     3) exit 1 ;; # it has said what is wrong
     *) error "$PYTHON does not run as a Python" "make verify PYTHON=python3.12, or another that does" ;;
@@ -61,8 +67,12 @@ if ! flock --nonblock "$lock"; then
   echo "venv: another run is building $VENV; waiting for it" >&2
   flock "$lock"
 fi
-new=$VENV.new old=$VENV.old
+new=$VENV.new old=$VENV.old parked=$VENV.parked
 [[ -d $VENV || ! -d $old ]] || mv -T -- "$old" "$VENV" # killed between the two renames
+if ! is_current && [[ -d $VENV && $key == "$(cat "$parked/.requirements_hash" 2>/dev/null)" ]]; then
+  # Another engine's venv is in place, and this one was put aside for it: they change places.
+  mv -T -- "$VENV" "$old" && mv -T -- "$parked" "$VENV" && mv -T -- "$old" "$parked"
+fi
 is_current && exit
 
 if [[ -e $VENV && ! -e $VENV/.requirements_hash ]] && ! grep -qx 'prompt = robotics-lab' "$VENV/pyvenv.cfg" 2>/dev/null; then
@@ -76,4 +86,8 @@ trap 'rm -rf -- "$new"' EXIT
   error "venv: the stamp could not be written" "df -h .; then: make venv"
 [[ ! -e $VENV ]] || mv -T -- "$VENV" "$old"
 mv -T -- "$new" "$VENV"
+if [[ -n $old_key && $(where <<<"$key") != "$(where <<<"$old_key")" ]]; then
+  rm -rf -- "$parked"
+  mv -T -- "$old" "$parked" # the host's and the container's take turns without being built anew
+fi
 rm -rf -- "$old"

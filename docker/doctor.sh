@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# What this machine has and lacks for the lab: a table, and under what is missing the command that helps.
+# Reads, changes nothing, asks no network. Status 1 if something is missing that this machine needs.
+set -euo pipefail
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+. "$root/docker/image.sh"
+check_settings
+
+status=0
+row() { # WHAT NEEDED FOUND [FIX]: found, or missing and needed, or missing and not
+  if [[ -n $3 ]]; then
+    printf '%-12s%-22s%s\n' ok "$1" "$3"
+  elif [[ $2 == yes ]]; then
+    printf '%-12s%-22s%s\n' missing "$1" "fix: $4"
+    status=1
+  else
+    printf '%-12s%-22s%s\n' 'not needed' "$1" ''
+  fi
+}
+yes_if() { if "$@"; then echo yes; else echo no; fi; }
+first_of() { "$@" 2>/dev/null | head -n 1 || true; }
+library() { /sbin/ldconfig -p | awk -v name="$1" '$1 == name { print $NF; exit }'; }
+
+gpu=$("$root/env/nvidia.sh") || true
+[[ $EXPECT != auto ]] || EXPECT=$([[ -n $gpu ]] && echo gpu || echo cpu)
+client=$([[ $ENGINE == podman ]] && echo podman || echo docker)
+if engine_answers "$client"; then server=$answer; else server=''; fi
+wants_gpu=$(yes_if [ "$EXPECT" = gpu ])
+wants_engine=$([[ $ENGINE == local || ($ENGINE == auto && $EXPECT == cpu && -z $server) ]] && echo no || echo yes)
+wants_both=$([[ $wants_gpu$wants_engine == yesyes ]] && echo yes || echo no)
+local_python=$([[ $wants_engine == yes ]] && echo no || echo yes)
+
+row "$client client" "$wants_engine" "$(first_of "$client" --version)" "sudo apt-get install -y ${client/#docker/docker.io}"
+row "$client server" "$wants_engine" "$server" "$(engine_remedy)  (${answer##*$'\n'})"
+socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
+socket=${socket#unix://}
+row 'docker socket' "$([[ $wants_engine == yes && $client == docker ]] && echo yes || echo no)" \
+  "$([[ $socket != /* || -w $socket ]] && echo "$socket is yours to use")" \
+  "$([[ -e $socket ]] && answer='permission denied'; engine_remedy)"
+row 'NVIDIA GPU' "$wants_gpu" "$gpu" "EXPECT=cpu, if this machine is to have none"
+row 'NVIDIA driver' "$wants_gpu" "$(first_of nvidia-smi --query-gpu=name,driver_version --format=csv,noheader)" \
+  "install the NVIDIA driver; if it is there: nvidia-smi"
+row 'container toolkit' "$wants_both" "$(first_of nvidia-ctk --version; ls /etc/cdi/nvidia.yaml /var/run/cdi/nvidia.yaml 2>/dev/null || true)" \
+  "install the NVIDIA Container Toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker"
+row "the GPU's EGL" "$wants_gpu" "$(library libEGL_nvidia.so.0)" \
+  "install the driver's GL libraries (Ubuntu: libnvidia-gl-VERSION)"
+for name in libEGL.so.1 libOSMesa.so.8; do
+  row "$name" "$local_python" "$(library "$name")" 'sudo bash env/system.sh'
+done
+base=$(base_image)
+if ENGINE=$client inspect "$base" >/dev/null; then here="$base"; else here="not here yet; make image fetches $base"; fi
+row 'base image' no "$([[ $wants_engine == no ]] || echo "$here")"
+version=$(first_of "$(command -v "${PYTHON:-python3}" || echo false)" --version)
+row 'python' "$local_python" "$([[ $version == *' 3.1'[123].* ]] && echo "$version")" \
+  'sudo apt-get install -y python3.12 python3.12-venv, then: make verify PYTHON=python3.12'
+# A GPU's base image takes 20 GB, another's 3 GB; the venv 1.3 GB.
+need=$([[ $wants_both == yes ]] && echo 30 || echo 5)
+free=$(df --output=avail -BG "$root" | tail -n 1 | tr -dc 0-9)
+row 'disk' yes "$( ((free < need)) || echo "$free GB free here")" "free $((need - free)) GB on $(df --output=target "$root" | tail -n 1)"
+exit "$status"

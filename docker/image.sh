@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# The image, current: builds robotics-rl:KEY unless it is there. KEY is the hash of all that goes into it,
+# so that clones with other locks do not take each other's image away; robotics-rl:latest is the last one built.
+#
+# Run: says what the image is. Sourced (docker/dev.sh): ensure_image sets image, image_id and entrypoint.
+set -euo pipefail
+root=${root:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)}
+. "$root/docker/engine.sh"
+
+# Everything that goes into the image; the build context holds nothing else.
+image_files=(docker/10_nvidia.json docker/Dockerfile pyproject.toml requirements.txt)
+image_files+=(env/{error.sh,prove.py,system.sh,system.txt,torch-cpu.txt,torch-cpu-needs.txt,uv.txt,venv.py,venv.sh})
+
+inspect() { "$ENGINE" image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
+
+base_image() { # what the container stands on: BASE_IMAGE, or the pin for this machine
+  echo "${BASE_IMAGE:-$(awk -v expect="$EXPECT" '$1 == expect { print $2 }' "$root/docker/base-images.txt")}"
+}
+
+ensure_image() {
+  local base base_id key
+  base=$(base_image)
+  base_id=$base
+  if [[ $base != *@sha256:* ]]; then # a tag moves: what it means here and now counts
+    base_id=$(inspect "$base") || { pull "$base" && base_id=$(inspect "$base"); }
+  fi
+  key=$({ echo "$base_id ${APT_SNAPSHOT:-}" && cd "$root" && sha256sum "${image_files[@]}"; } | sha256sum | cut -c1-16)
+  image=robotics-rl:$key
+  image_id=$(inspect "$image") || { build "$base" "$key" && image_id=$(inspect "$image"); }
+  # shellcheck disable=SC2034
+  mapfile -t entrypoint < <("$ENGINE" image inspect --format '{{range .Config.Entrypoint}}{{println .}}{{end}}' "$image" | sed '/^$/d')
+}
+
+pull() {
+  echo "image: fetching $1" >&2
+  watched "$ENGINE" pull "$1"
+}
+
+build() { # BASE KEY
+  echo "image: building robotics-rl:$2 on $1" >&2
+  context=$(mktemp -d)
+  trap 'rm -rf -- "$context"' EXIT
+  (cd "$root" && cp --parents -- "${image_files[@]}" "$context")
+  mkdir "$context/wheels"
+  [[ $EXPECT == gpu ]] || local_wheels "$context/wheels"
+  local arguments=(--build-arg "BASE_IMAGE=$1" --build-arg "APT_SNAPSHOT=${APT_SNAPSHOT:-}")
+  local name
+  for name in PIP_EXTRA_INDEX_URL PIP_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    [[ -z ${!name:-} ]] || arguments+=(--build-arg "$name")
+  done
+  watched "$ENGINE" build "${arguments[@]}" --label "robotics-lab.key=$2" --label "robotics-lab.base=$1" \
+    --tag "robotics-rl:$2" --tag robotics-rl:latest --file "$context/docker/Dockerfile" "$context"
+  rm -rf -- "$context"
+  trap - EXIT
+}
+
+local_wheels() { # torch's CPU wheels, where pip's find-links has them in a folder of this machine
+  local links folder version
+  version=$(sed -n 's/^torch==\([^ ]*\).*/\1/p' "$root/env/torch-cpu.txt")
+  links=${PIP_FIND_LINKS:-$(python3 -m pip config get global.find-links 2>/dev/null)} || return 0
+  for folder in $links; do
+    [[ ! -d $folder ]] || find "$folder" -name "torch-$version-*.whl" -exec cp -t "$1" {} +
+  done
+}
+
+watched() { # run, show, and name the cause of a failure
+  local log what fix='make image'
+  log=$(mktemp)
+  if "$@" > >(tee "$log" | sed 's/^/  /' >&2) 2>&1; then
+    rm -f "$log"
+    return
+  fi
+  sleep 0.2 # for the last words
+  what=$(tail -n 40 "$log")
+  rm -f "$log"
+  case $what in
+    *[Nn]"o space left"*)
+      what="the disk is full" fix="$ENGINE system df; free some space, then: make image"
+      ;;
+    *"manifest unknown"* | *"not found: manifest"* | *"manifest for"*"not found"* | *"pull access denied"* | *"does not exist"*)
+      what="there is no such base image" fix="the name and digest in docker/base-images.txt, or BASE_IMAGE=…"
+      ;;
+    *unauthorized* | *"authentication required"*)
+      what="the registry wants a login" fix="$ENGINE login, then: make image"
+      ;;
+    *x509* | *"certificate verify failed"* | *"certificate verification failed"* | *UnknownIssuer* | *"SSL certificate"*)
+      what="a certificate is not trusted: a proxy here signs with its own authority"
+      fix="a base image that has its certificate in /usr/local/share/ca-certificates: make image BASE_IMAGE=…"
+      ;;
+    *"dial tcp"* | *"no such host"* | *"lookup "* | *"esolving"* | *"esolve"* | *"cannot be fetched"* | *imeout* | *"apt could not"*)
+      what="the network does not reach what the build fetches" fix="connect this machine (proxies: HTTPS_PROXY), then: make image"
+      ;;
+    *"is not one of 3.11"*)
+      what="the base image's Python is not one of 3.11, 3.12, 3.13" fix="another base: make image BASE_IMAGE=…"
+      ;;
+    *) what="$ENGINE ${2} failed; its last words are above" ;;
+  esac
+  error "image: $what" "$fix"
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+  [[ -z ${LAB_IMAGE:-} ]] || exit 0 # inside it already
+  choose_engine
+  if [[ $ENGINE == local ]]; then
+    echo "skip      image    the local engine runs without one$ENGINE_REASON"
+  else
+    ensure_image
+    echo "ok        image    $ENGINE · $image · ${image_id:0:19}"
+  fi
+fi
