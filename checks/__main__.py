@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import subprocess
 import sys
 
@@ -22,6 +23,7 @@ CHECKS = {"gpu": "check_gpu", "mujoco": "check_mujoco", "render": "check_render"
 
 def list_envs() -> int:
     """Print the ids of the Fetch environments, one a line; status 1 where there is none."""
+    os.environ["MUJOCO_GL"] = "disable"  # a list needs no GL
     from checks import fetch
 
     ids = fetch.registered()
@@ -55,4 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # the check that was running has said so
+        sys.exit(130)

@@ -37,11 +37,11 @@ def ask_driver(evidence: Evidence) -> list[dict[str, str]]:
     wanted = "nvidia-smi to see a GPU"
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except FileNotFoundError as reason:
+    except OSError as reason:
         raise Failure(
             "gpu.driver-missing",
             expected=wanted,
-            found="there is no nvidia-smi: the NVIDIA driver is not installed, or not visible here",
+            found=f"nvidia-smi: {reason.strerror}: the NVIDIA driver is not installed, or not visible here",
             fix="install the NVIDIA driver; in a container: the NVIDIA Container Toolkit and --gpus all; "
             "or, if this machine has no GPU: make verify EXPECT=cpu",
         ) from reason
@@ -84,26 +84,24 @@ def ask_torch(evidence: Evidence) -> str:
             found=f"torch {torch.__version__} in {Path(torch.__file__).parent} was built for the CPU alone",
             fix="use the container, or a Python whose own torch has CUDA: make verify ENGINE=local PYTHON=…",
         )
-    if not torch.cuda.is_available():
+    try:
+        torch.cuda.init()
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None:
+        if visible is not None and (visible.strip() in ("", "-1") or "no CUDA-capable device" in reason):
             raise Failure(
                 "gpu.hidden",
                 expected="torch to see the GPU that nvidia-smi sees",
-                found=f"CUDA_VISIBLE_DEVICES={visible!r} hides it",
+                found=f"CUDA_VISIBLE_DEVICES={visible!r} hides it ({reason})",
                 fix="unset CUDA_VISIBLE_DEVICES",
-            )
-        try:
-            torch.cuda.init()
-            reason = "torch.cuda.is_available() is False"
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            ) from error
         raise Failure(
             "gpu.torch-blind",
             expected="torch to see the GPU that nvidia-smi sees",
             found=reason,
             fix=f"update the driver to one that supports CUDA {torch.version.cuda}, or use an older base layer",
-        )
+        ) from error
     return torch.cuda.get_device_name(0)
 
 

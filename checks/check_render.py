@@ -134,8 +134,8 @@ def shortcoming(backend: Backend, renderer: str, failures: dict[str, str]) -> Fi
     if expected() == "gpu" and "NVIDIA" not in renderer:
         return Finding(
             "render.software-on-gpu",
-            expected="the GPU to draw",
-            found=f"{renderer} drew, in software" + (f" ({why})" if why else ""),
+            expected="the NVIDIA GPU to draw",
+            found=f"{renderer} did" + (f" ({why})" if why else ""),
             fix="install the driver's GL libraries (ldconfig -p | grep libEGL_nvidia) and its vendor file "
             "(/usr/share/glvnd/egl_vendor.d/10_nvidia.json); in a container: NVIDIA_DRIVER_CAPABILITIES=all",
         )

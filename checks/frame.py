@@ -9,14 +9,12 @@ Saves the frame, uint8 (480, 480, 3), and prints what it measured as JSON.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
 
-import mujoco
 import numpy as np
-
-from checks import fetch
 
 TIMED_FRAMES = 20
 MOVE_STEPS = 10
@@ -24,6 +22,8 @@ MOVE_STEPS = 10
 
 def robot_pixels(env) -> int:
     """Return the number of pixels of the frame that show the robot, by MuJoCo's segmentation rendering."""
+    import mujoco
+
     # MuJoCo's own renderer, with the frame's camera: gymnasium 1.4.0's segmentation overflows under NumPy 2.
     model, frame = env.unwrapped.model, env.unwrapped.mujoco_renderer
     with mujoco.Renderer(model, frame.height, frame.width) as renderer:
@@ -36,6 +36,8 @@ def robot_pixels(env) -> int:
 
 def main(path: str) -> None:
     """Draw, measure, print."""
+    from checks import fetch
+
     with fetch.made(fetch.SMOKE_ENV, render_mode="rgb_array") as env:
         env.reset(seed=0)
         frame = env.render()
@@ -66,4 +68,8 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except Exception as reason:  # whatever a GL driver raises; said last, and without the noise of its clean-up
+        print(f"{type(reason).__name__}: {reason}", file=sys.stderr, flush=True)
+        os._exit(1)

@@ -72,7 +72,7 @@ def written_by_rename(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well, rename it to `path`.
 
     What was at `path` stays there until then, and the temporary file never outlives the block.
-    Raises Failure `output.unwritable` where the folder cannot be written to.
+    Raises Failure `output.unwritable` where the folder cannot be written to, or is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +86,8 @@ def written_by_rename(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     except OSError as reason:
+        if reason.filename not in (None, str(temporary)):
+            raise  # another file's, met inside the block
         raise unwritable(path, reason) from reason
     finally:
         temporary.unlink(missing_ok=True)
@@ -97,7 +99,7 @@ def unwritable(path: Path, reason: OSError) -> Failure:
         "output.unwritable",
         expected=f"to write {path}",
         found=f"{reason.strerror or reason}",
-        fix=f"df -h {path.parent}; ls -ld {path.parent}; or choose another place with --out",
+        fix=f"ls -ld '{path.parent}' && df -h '{path.parent}': it must be yours, and have space",
     )
 
 
@@ -126,6 +128,8 @@ def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdi
         word, facts, finding = verdict.word, verdict.facts, verdict.finding
     except Failure as failure:
         word, finding = "fail", failure.finding
+    except PermissionError as reason:
+        word, finding = "fail", unwritable(Path(reason.filename or "proof"), reason).finding
     except KeyboardInterrupt:
         print(f"\n{check}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -172,8 +176,12 @@ def output_file(suffix: str) -> Callable[[str], Path]:
 
     def convert(text: str) -> Path:
         path = Path(text).absolute()
-        if path.is_dir():
-            raise argparse.ArgumentTypeError(f"{text} is a directory; name a file, such as {text}/out{suffix}")
+        try:
+            is_folder = not text or path.is_dir()
+        except OSError as reason:
+            raise argparse.ArgumentTypeError(f"{text[:40]}…: {reason.strerror}") from reason
+        if is_folder:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a file; name one, such as out{suffix}")
         if path.suffix != suffix:
             raise argparse.ArgumentTypeError(f"{text} does not end in {suffix}")
         return path

@@ -6,7 +6,12 @@
 #
 # Settings: docs/variables.md. What each flag of docker run is for: below.
 set -euo pipefail
-root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+self=$(readlink -f -- "${BASH_SOURCE[0]}") # through a link, too
+root=${self%/docker/dev.sh}
+if [[ ${1:-} == --help ]]; then
+  sed -n '/^#!/d; s/^# \{0,1\}//p; /^set /q' "$self"
+  exit
+fi
 
 [[ -z ${LAB_IMAGE:-} ]] || exec "$root/env/enter.sh" "$@" # already inside
 . "$root/docker/image.sh"

@@ -4,7 +4,8 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 : "${VENV:=.venv}"
 
-for venv in "$VENV" "$VENV.new" "$VENV.old" "$VENV.parked"; do
-  [[ ! -e $venv/pyvenv.cfg || $(<"$venv/pyvenv.cfg") != *'prompt = robotics-lab'* ]] || rm -rf -- "$venv"
-done
-rm -rf -- "$VENV.lock" proof smoke_frame.png ppo_smoke.zip .smoke_frame-* .ppo_smoke-* ./*.egg-info checks/__pycache__ .pytest_cache .ruff_cache
+if [[ -e $VENV/.requirements_hash ]]; then
+  rm -rf -- "$VENV"
+fi
+rm -rf -- "$VENV.lab" proof smoke_frame.png ppo_smoke.zip .smoke_frame-* .ppo_smoke-*
+rm -rf -- ./*.egg-info checks/__pycache__ tests/__pycache__ .pytest_cache .ruff_cache

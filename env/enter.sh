@@ -10,12 +10,12 @@ root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 : "${VENV:=.venv}"
 
 "$root/env/venv.sh"
-"$root/env/system.sh"
+VIRTUAL_ENV=$(cd -- "$root" && cd -- "$VENV" && pwd -L)
+export VIRTUAL_ENV
+"$root/env/system.sh" --once
 . "$root/env/variables.sh"
-[[ $VENV == /* ]] || VENV=$root/$VENV
-export VENV VIRTUAL_ENV=$VENV LAB_ROOT=$root
-[[ :$PATH: == *:"$VENV/bin":* ]] || export PATH=$VENV/bin:$PATH
+[[ $PATH == "$VIRTUAL_ENV/bin":* ]] || export PATH=$VIRTUAL_ENV/bin:$PATH
 
-(($#)) && exec "$@"
+(($#)) && exec -- "$@"
 [[ -t 0 ]] && exec bash --rcfile "$root/env/bashrc" -i
 exec bash # commands from a pipe

@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
 # Sees to the system libraries in env/system.txt: installs what is missing where it may (root, apt),
-# else prints the one command that does. Arguments name further packages that are known to be missing.
-# STRICT=1, as the image's build sets it: what is offered and cannot be installed is an error.
-# APT_SNAPSHOT: the date to install from, as apt's --snapshot takes it (apt 2.7 and later).
+# else prints the one command that does.
+#
+#     env/system.sh [--once] [PACKAGE …]    PACKAGE: known to be missing, whatever the list says
+#
+# --once: what was said of this machine before is not said again. STRICT=1, as the image's build has it:
+# what is offered and cannot be installed is an error. APT_SNAPSHOT: the date to install from, as apt's
+# --snapshot takes it (apt 2.7 and later).
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
-seen=${VENV:-.venv}/.system_missing
+seen=/dev/null
+if [[ ${1:-} == --once ]]; then
+  seen=${VIRTUAL_ENV:?}/.system_missing
+  shift
+fi
 
 packages=("$@")
 brings=()
@@ -15,8 +23,6 @@ while read -r package name _; do
   [[ $libraries == *"$name"* ]] || command -v "$name" >/dev/null || { packages+=("$package") brings+=("$name"); }
 done <env/system.txt
 ((${#packages[@]})) || exit 0
-
-# Said once for each machine and each list, not at every command.
 [[ $(cat "$seen" 2>/dev/null) != "$(uname -n) ${packages[*]}" ]] || exit 0
 
 if ! command -v apt-get >/dev/null; then
@@ -31,10 +37,10 @@ else
   apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 ${APT_SNAPSHOT:+--snapshot "$APT_SNAPSHOT"})
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
-  "${apt[@]}" update >"$log" 2>&1 || [[ -z ${APT_SNAPSHOT:-} ]] || {
-    cat "$log" >&2
+  if ! "${apt[@]}" update >"$log" 2>&1 && [[ -n ${APT_SNAPSHOT:-} ]]; then
+    cat "$log" >&2 # without a date, an old list may do, and what follows says if not
     exit 1
-  } # without a date an old list may do; if not, what follows says so
+  fi
   offered=()
   for package in "${packages[@]}"; do
     if apt-cache show "$package" >/dev/null 2>&1; then
@@ -48,6 +54,7 @@ else
     echo "warning: system: apt could not install ${offered[*]}" >&2
     echo "fix: apt-get update && apt-get install -y ${offered[*]}" >&2
     [[ ${STRICT:-0} == 0 ]] || exit 1
+    exit 0 # the network may be back next time
   fi
 fi
-[[ ! -d ${seen%/*} ]] || echo "$(uname -n) ${packages[*]}" >"$seen"
+{ echo "$(uname -n) ${packages[*]}" >"$seen"; } 2>/dev/null || true

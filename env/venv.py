@@ -35,15 +35,10 @@ IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
 LOCKED = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"]
 # Settings of other projects that would change what is installed, or where.
 FOREIGN = [
-    "PIP_CONSTRAINT",
-    "PIP_PREFIX",
-    "PIP_REQUIRE_VIRTUALENV",
-    "PIP_TARGET",
-    "PIP_USER",
-    "PYTHONHOME",
-    "PYTHONPATH",
+    *("PIP_CONSTRAINT", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER", "PYTHONHOME", "PYTHONPATH"),
+    *("UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_LINK_MODE", "UV_OVERRIDE", "UV_PYTHON", "UV_REQUIRE_HASHES"),
+    *("UV_SYSTEM_PYTHON", "VIRTUAL_ENV"),
 ]
-FOREIGN += ["UV_CONSTRAINT", "UV_LINK_MODE", "UV_OVERRIDE", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV"]
 UV_NAMES = {  # pip's option, and uv's variable for the same
     "cert": "SSL_CERT_FILE",
     "extra-index-url": "UV_INDEX",
@@ -117,9 +112,10 @@ def key():
     return "\n".join([f"sha256 {digest}", *lines])
 
 
-def pip_settings():
+def pip_settings(environment):
     """Return what pip is configured with, by option name; uv does not read pip's configuration."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     sections = ("global", "install", ":env:")  # the later ones win
     found = {}
     for line in listed.stdout.splitlines():
@@ -132,7 +128,7 @@ def pip_settings():
 
 def uv_environment(environment):
     """Return `environment` with what pip is configured with under uv's names; uv's own settings win."""
-    pip = pip_settings()
+    pip = pip_settings(environment)
     return {
         **{variable: ",".join(pip[option].split()) for option, variable in UV_NAMES.items() if pip.get(option)},
         # All its indexes are equal to pip, and to us: the hash decides, never the source.
@@ -162,28 +158,38 @@ def run_watched(command, environment, show=True):
     raise CannotBuild(f"{program} failed with status {process.returncode}; its message is above", "make venv")
 
 
+def need_pip(environment):
+    """Raise CannotBuild unless the base layer's interpreter has pip, after trying to install it."""
+    command = [sys.executable, "-m", "pip", "--version"]
+    if subprocess.run(command, env=environment, capture_output=True).returncode == 0:
+        return
+    if sys.prefix != "/usr":
+        raise CannotBuild(f"{sys.executable} has no pip", f"{sys.executable} -m ensurepip, then: make venv")
+    # Debian and Ubuntu ship their python3 without it.
+    subprocess.run(["env/system.sh", "python3-pip"], check=True)
+    if subprocess.run(command, env=environment, capture_output=True).returncode:
+        raise CannotBuild(f"{sys.executable} has no pip", "sudo apt-get install -y python3-pip, then: make venv")
+
+
 def find_uv(environment):
     """Return the path of the locked uv, which pip installs by hash into the user's cache once."""
     lock = hashlib.sha256(Path("env/uv.txt").read_bytes()).hexdigest()
-    cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a uid without a name, and no HOME
+        raise CannotBuild("there is no home folder to keep uv in", "export HOME=/a/folder/that/is/yours") from None
     folder = cache / "robotics-lab" / f"uv-{lock[:12]}-{platform.machine()}"
     uv = folder / "bin/uv"
-    if uv.exists():
-        return uv
-    pip = [sys.executable, "-m", "pip"]
-    if subprocess.run([*pip, "--version"], capture_output=True).returncode:
-        # Debian and Ubuntu ship their python3 without pip.
-        subprocess.run(["env/system.sh", "python3-pip"], check=True)
-        if subprocess.run([*pip, "--version"], capture_output=True).returncode:
-            raise CannotBuild(f"{sys.executable} has no pip", "sudo apt-get install -y python3-pip")
-    print("venv: fetching uv", file=sys.stderr, flush=True)
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+    options = ["--quiet", "--disable-pip-version-check", "--target", fresh, *LOCKED, "env/uv.txt"]
     try:
+        if uv.exists():
+            return uv
+        print("venv: fetching uv", file=sys.stderr, flush=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        run_watched(
-            [*pip, "install", "--quiet", "--disable-pip-version-check", "--target", fresh, *LOCKED, "env/uv.txt"],
-            environment,
-        )
+        # The two settings may also come from pip's files, which the environment outweighs.
+        own = {**environment, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
+        run_watched([sys.executable, "-m", "pip", "install", *options], own)
         if not uv.exists():
             fresh.rename(folder)
     except OSError as reason:
@@ -196,9 +202,12 @@ def find_uv(environment):
 
 def install_packages(folder, environment):
     """Make a venv in `folder` and install the locks into it: the project layer only, where the base has torch."""
+    need_pip(environment)
     uv = find_uv(environment)
     environment = uv_environment(environment)
-    no_index = ["--no-index"] if environment.get("PIP_NO_INDEX", "0") not in ("0", "") else []
+    no_index = (
+        ["--no-index"] if environment.get("PIP_NO_INDEX", "").lower() in ("1", "on", "t", "true", "y", "yes") else []
+    )
 
     def install(*arguments, show=True):
         # Copies, not links: an edit or a fault in this venv must not reach the cache and so the next.

@@ -2,47 +2,58 @@
 # The gate: leaves a proven venv of requirements.txt at $VENV, or the old one and the reason.
 #
 # Current means: the key (env/venv.py) is the one in $VENV/.requirements_hash, and every file that was
-# installed is still there in its size. Else a new venv is built beside the old one and swapped in by
+# installed is still there as it was. Else a new venv is built beside the old one and swapped in by
 # rename. Kill it at any moment: the next run repairs. Two at once: one waits.
 set -euo pipefail
-cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/error.sh
 : "${PYTHON:=python3}" "${VENV:=.venv}"
+
+while [[ $VENV == */ && $VENV != / ]]; do VENV=${VENV%/}; done
+[[ ! -L $VENV ]] || VENV=$(readlink -m -- "$VENV") # a link to a larger disk stays a link
+case $PWD/$VENV in
+  *[:\$]*) error "$PWD/$VENV has a ':' or a '\$' in it, which a virtual environment's path must not" "move the clone, or choose another VENV" 2 ;;
+esac
+[[ $VENV != -* ]] || VENV=./$VENV
+if [[ -e $VENV && ! -e $VENV/.requirements_hash ]] && ! grep -qx 'prompt = robotics-lab' "$VENV/pyvenv.cfg" 2>/dev/null; then
+  error "$VENV is there, and the lab did not make it" "make verify VENV=.venv-lab, or another place"
+fi
 
 program=$(command -v "$PYTHON") ||
   error "PYTHON=$PYTHON is not a program here" "make verify PYTHON=python3.12, or another that is installed" 2
 PYTHON=$program # from here on: while another run builds, PATH may come to mean the venv
 if [[ -e ${PYTHON%/*}/../.requirements_hash ]]; then # a lab's venv is active: take the interpreter under it
   PYTHON=$(sed -n 's/^python //p' "${PYTHON%/*}/../.requirements_hash")
+  : "${PYTHON:=$(readlink -f "$program")}"
 elif [[ ${PYTHON%/*} -ef $VENV/bin ]]; then # this one, damaged
   PYTHON=$(readlink -f "$PYTHON")
 fi
 
-inventory() { # every file of the venv with its size, less what Python caches
-  (cd -- "$1" && find bin lib -name __pycache__ -prune -o ! -type d -printf '%s %p\n' | LC_ALL=C sort)
+inventory() { # every file of the venv with its size and time, less what Python caches
+  (cd -- "$1" && find bin lib pyvenv.cfg .proof -name __pycache__ -prune -o ! -type d -printf '%s %T@ %p\n' | LC_ALL=C sort)
+}
+
+damage() { # the first file that is not as it was installed
+  [[ -s $VENV/.inventory ]] || { echo .inventory && return; }
+  inventory "$VENV" 2>/dev/null | LC_ALL=C comm -13 - "$VENV/.inventory" | head -n 1
 }
 
 where() { # of a key, what tells one engine's venv from another's
   grep -E '^(machine|image|repository) '
 }
 
-damage() { # the first file that is not as it was installed
-  inventory "$VENV" 2>/dev/null | LC_ALL=C comm -13 - "$VENV/.inventory" 2>&1 | head -n 1
-}
-
 is_current() {
-  local lost status=0
+  local asker lost status=0
   # Python may start slowly (behind a pyenv shim); the files are looked over meanwhile.
   exec {answer}< <("$PYTHON" -I env/venv.py key)
+  asker=$!
   lost=$(damage) || true
   key=$(cat <&"$answer")
-  wait $! || status=$?
-  case $status in
-    0) ;;
-    3) exit 1 ;; # it has said what is wrong
-    *) error "$PYTHON does not run as a Python" "make verify PYTHON=python3.12, or another that does" ;;
-  esac
   exec {answer}<&-
+  wait "$asker" || status=$?
+  ((status != 3)) || exit 1 # it has said what is wrong
+  [[ $status == 0 && $key == sha256\ * ]] ||
+    error "$PYTHON does not run as a Python" "make verify PYTHON=python3.12, or another that does" 2
   old_key=$(cat "$VENV/.requirements_hash" 2>/dev/null) || true
   if [[ ! -d $VENV ]]; then
     reason="there is none yet"
@@ -51,7 +62,7 @@ is_current() {
   elif [[ $key != "$old_key" ]]; then
     reason="changed: $(LC_ALL=C comm -23 <(sort <<<"$key") <(sort <<<"$old_key") | grep -v ^sha256 | cut -d' ' -f1 | paste -sd' ')"
   elif [[ -n $lost ]]; then
-    reason="damaged: ${lost#* } is not as installed"
+    reason="damaged: ${lost##* } is not as installed"
   else
     return 0
   fi
@@ -60,14 +71,15 @@ is_current() {
 
 is_current && exit
 
+# Beside the venv: the lock, and what is not the venv yet or no longer.
+beside=$VENV.lab new=$VENV.lab/new old=$VENV.lab/old parked=$VENV.lab/parked
+{ mkdir -p -- "$beside" && exec {lock}>"$beside/lock"; } 2>/dev/null ||
+  error "$beside cannot be written to" "ls -ld '$(dirname -- "$VENV")'; or make verify VENV=/a/folder/of/yours"
 # Whoever writes holds the lock, children included: one that outlives a killed build is waited for.
-mkdir -p -- "$(dirname -- "$VENV")"
-exec {lock}>"$VENV.lock"
 if ! flock --nonblock "$lock"; then
   echo "venv: another run is building $VENV; waiting for it" >&2
   flock "$lock"
 fi
-new=$VENV.new old=$VENV.old parked=$VENV.parked
 [[ -d $VENV || ! -d $old ]] || mv -T -- "$old" "$VENV" # killed between the two renames
 if ! is_current && [[ -d $VENV && $key == "$(cat "$parked/.requirements_hash" 2>/dev/null)" ]]; then
   # Another engine's venv is in place, and this one was put aside for it: they change places.
@@ -75,12 +87,10 @@ if ! is_current && [[ -d $VENV && $key == "$(cat "$parked/.requirements_hash" 2>
 fi
 is_current && exit
 
-if [[ -e $VENV && ! -e $VENV/.requirements_hash ]] && ! grep -qx 'prompt = robotics-lab' "$VENV/pyvenv.cfg" 2>/dev/null; then
-  error "$VENV is there, and the lab did not make it" "rm -rf '$VENV', or choose another place: make verify VENV=.venv-lab"
-fi
 echo "venv: building $VENV ($reason)" >&2
 rm -rf -- "$new" "$old"
 trap 'rm -rf -- "$new"' EXIT
+trap 'exit 143' TERM HUP # once the build has ended, and not while it writes
 "$PYTHON" -I env/venv.py build "$new" || exit
 { inventory "$new" >"$new/.inventory" && echo "$key" >"$new/.requirements_hash"; } ||
   error "venv: the stamp could not be written" "df -h .; then: make venv"

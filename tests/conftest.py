@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +18,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # What make test itself runs under, and a clone must not inherit.
-INHERITED = ["ENGINE", "EXPECT", "LAB_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MUJOCO_GL", "PYOPENGL_PLATFORM"]
+INHERITED = [
+    "APT_SNAPSHOT",
+    "BASE_IMAGE",
+    "ENGINE",
+    "ENGINE_REASON",
+    "EXPECT",
+    "LAB_ROOT",
+    "MAKEFLAGS",
+    "MAKELEVEL",
+    "MFLAGS",
+    "MUJOCO_GL",
+    "PYOPENGL_PLATFORM",
+]
 INHERITED += ["PYTHON", "PYTHONNOUSERSITE", "STRICT", "VENV", "VIRTUAL_ENV"]
 
 
@@ -74,8 +91,8 @@ class Clone:
         return run
 
     def leftovers(self) -> list[str]:
-        """What lies beside the venv that should not."""
-        return sorted(path.name for path in self.path.glob(".venv*") if path.name not in (".venv", ".venv.lock"))
+        """What lies beside the venv, but for the lock."""
+        return sorted(path.name for path in self.path.glob(".venv.lab/*") if path.name != "lock")
 
 
 @pytest.fixture
@@ -92,6 +109,59 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return lab
 
 
+def on_terminal(clone: Clone, command: list[str], keys: str, after: str = "") -> tuple[int, str]:
+    """Run a command on a pseudo-terminal of its own; type `keys` once `after` is on the screen.
+
+    Returns its exit status and all that the screen showed.
+    """
+    process, master = pty.fork()
+    if process == 0:
+        os.chdir(clone.path)
+        os.execvpe(command[0], command, clone.environment)
+    screen, typed = "", False
+    try:
+        while True:
+            if not typed and after in screen:
+                os.write(master, keys.encode())
+                typed = True
+            screen += os.read(master, 4096).decode(errors="replace")
+    except OSError:  # the last process has closed the terminal
+        pass
+    os.close(master)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), screen
+
+
+@functools.cache
+def torch_wheel() -> Path:
+    """The locked CPU wheel of torch for this machine: from pip's find-links, else from torch's index."""
+    lock = (ROOT / "env/torch-cpu.txt").read_text()
+    version = re.search(r"^torch==(\S+)", lock, re.MULTILINE).group(1)
+    index = re.search(r"^# index: (\S+)", lock, re.MULTILINE).group(1)
+    folder = Path(tempfile.mkdtemp(prefix="lab-torch-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    for source in (["--no-index"], ["--index-url", index]):
+        run = subprocess.run(
+            [*download, *source, "--dest", folder, f"torch=={version}"],
+            env=os.environ | {"PIP_CONSTRAINT": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode == 0:
+            return next(folder.glob("torch-*.whl"))
+    raise AssertionError(run.stderr)
+
+
 def in_namespace(mounts: str, *command: str) -> tuple[str, ...]:
     """The command, in a mount namespace in which the shell commands `mounts` were run as root."""
+    if subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("namespaces are not permitted here")
     return ("unshare", "--map-root-user", "--mount", "bash", "-euc", f'{mounts}\nexec "$@"', "bash", *command)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI every test runs: one that was skipped fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter.stats.get("skipped") and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

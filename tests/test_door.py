@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Clone, in_namespace
+from conftest import in_namespace, on_terminal
 
 FAKE_GPU = """mount -t tmpfs tmpfs /sys/bus/pci/devices
 mkdir /sys/bus/pci/devices/0000:01:00.0
 echo 0x10de >/sys/bus/pci/devices/0000:01:00.0/vendor
 echo 0x030200 >/sys/bus/pci/devices/0000:01:00.0/class"""
-
-
-def on_terminal(clone: Clone, command: list[str], keys: str) -> tuple[int, str]:
-    """Run a command on a pseudo-terminal of its own, type `keys`; return its exit status and the screen."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command, cwd=clone.path, env=clone.environment, stdin=slave, stdout=slave, stderr=slave, process_group=0
-    )
-    os.close(slave)
-    os.write(master, keys.encode())
-    screen = b""
-    try:
-        while part := os.read(master, 4096):
-            screen += part
-    except OSError:  # the last one has closed the terminal
-        pass
-    return process.wait(timeout=60), screen.decode()
 
 
 @pytest.mark.parametrize("status", [0, 1, 7, 130])

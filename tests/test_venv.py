@@ -251,12 +251,12 @@ def test_killed_build_is_repaired_by_the_next(clone, moment):
 
 def test_killed_between_the_renames_the_old_venv_comes_back(lab):
     before = identity(lab)
-    lab.venv.rename(lab.path / ".venv.old")
-    (lab.path / ".venv.new/bin").mkdir(parents=True)
+    lab.venv.rename(lab.path / ".venv.lab/old")
+    (lab.path / ".venv.lab/new/bin").mkdir(parents=True)
     run = lab.ok("make", "venv")
     assert "building" not in run.stderr
     assert identity(lab) == before
-    shutil.rmtree(lab.path / ".venv.new")
+    shutil.rmtree(lab.path / ".venv.lab/new")
 
 
 def test_interrupted_build_leaves_the_old_venv_and_nothing_else(clone):
@@ -289,12 +289,12 @@ def test_full_disk_is_one_clear_error_and_leaves_nothing(clone, tmp_path):
     small = tmp_path / "small disk"
     small.mkdir()
     mount = f"mount -t tmpfs -o size=150m tmpfs '{small}'; cp -a . '{small}/clone'; cd '{small}/clone'"
-    script = "make venv; status=$?; echo left: .venv*; exit $status"
+    script = "make venv; status=$?; echo left: .venv*/*; exit $status"
     run = clone.run(*in_namespace(mount, "bash", "-c", script), UV_CACHE_DIR=str(tmp_path / "uv"))
     assert run.returncode != 0
     assert "error: venv: the disk is full" in run.stderr
     assert "Traceback" not in run.stderr
-    assert "left: .venv.lock" in run.stdout
+    assert "left: .venv.lab/lock\n" in run.stdout
 
 
 def test_folder_of_someone_elses_is_not_touched(lab, tmp_path):

@@ -1,0 +1,87 @@
+"""Real engines for the container tests: a Docker daemon and a registry of our own, and a base image.
+
+Nothing of the machine's own Docker is used or left behind: data, socket and processes are the tests'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+SUITE = "bookworm"
+CERTIFICATES = Path("/usr/local/share/ca-certificates")
+BASE = "lab-test-base:plain"  # Debian as debootstrap makes it: no Python, no GL, nothing
+
+
+def missing_program() -> str | None:
+    """The first thing that the container tests need and this machine lacks."""
+    if os.geteuid():
+        return "root"
+    return next((name for name in ("dockerd", "debootstrap") if shutil.which(name) is None), None)
+
+
+def base_archive() -> Path:
+    """A tar archive of a minimal Debian, made once a week; with the authorities that this machine trusts."""
+    trusted = sorted(CERTIFICATES.glob("*.crt"))
+    content = b"".join(path.read_bytes() for path in trusted) + time.strftime("%G-%V").encode()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "robotics-lab"
+    archive = cache / f"{SUITE}-{hashlib.sha256(content).hexdigest()[:12]}.tar"
+    if archive.exists():
+        return archive
+    cache.mkdir(parents=True, exist_ok=True)
+    root = cache / f"{archive.stem}.{os.getpid()}"
+    log = ["debootstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(root)]
+    subprocess.run(log, check=True, stdout=subprocess.DEVNULL)
+    for certificate in trusted:
+        shutil.copy(certificate, root / f".{CERTIFICATES}")
+    subprocess.run(["chroot", root, "update-ca-certificates"], check=True, capture_output=True)
+    partial = archive.with_suffix(f".tar.{os.getpid()}")
+    subprocess.run(["tar", "-C", root, "--exclude=./var/cache/apt/archives/*.deb", "-cf", partial, "."], check=True)
+    partial.rename(archive)
+    shutil.rmtree(root)
+    return archive
+
+
+@contextmanager
+def docker_daemon(folder: Path, *options: str):
+    """Start a daemon with its data under `folder`; yield its DOCKER_HOST; end it by its pid."""
+    folder.mkdir(parents=True)
+    host = f"unix://{folder}/docker.sock"
+    places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
+    with (folder / "log").open("w") as log:
+        daemon = subprocess.Popen(
+            ["dockerd", *places, f"--host={host}", *options], stdout=log, stderr=log, process_group=0
+        )
+    try:
+        for _ in range(300):
+            if not subprocess.run(["docker", "-H", host, "version"], capture_output=True).returncode:
+                break
+            assert daemon.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield host
+    finally:
+        daemon.terminate()
+        daemon.wait(timeout=60)
+
+
+@contextmanager
+def registry(folder: Path, port: int):
+    """Start a registry on loopback; yield its address."""
+    folder.mkdir(parents=True)
+    (folder / "config.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(["docker-registry", "serve", folder / "config.yml"], stdout=log, stderr=log)
+    try:
+        time.sleep(1)
+        assert process.poll() is None, (folder / "log").read_text()
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
