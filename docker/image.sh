@@ -66,11 +66,10 @@ local_wheels() { # torch's CPU wheels, where pip's find-links has them in a fold
 watched() { # run, show, and name the cause of a failure
   local log what fix='make image'
   log=$(mktemp)
-  if "$@" > >(tee "$log" | sed 's/^/  /' >&2) 2>&1; then
+  if "$@" 2>&1 | tee "$log" | sed 's/^/  /' >&2; then
     rm -f "$log"
     return
   fi
-  sleep 0.2 # for the last words
   what=$(tail -n 40 "$log")
   rm -f "$log"
   case $what in

@@ -50,7 +50,7 @@ else
     fi
   done
   if ((${#offered[@]})) && ! "${apt[@]}" install -y --no-install-recommends "${offered[@]}" >>"$log" 2>&1; then
-    grep -E '^(E|W|Err):' "$log" | tail -n 3 >&2 || tail -n 3 "$log" >&2
+    grep -E '^(E|Err|dpkg: error)|No space left' "$log" | tail -n 5 >&2 || tail -n 5 "$log" >&2
     echo "warning: system: apt could not install ${offered[*]}" >&2
     echo "fix: apt-get update && apt-get install -y ${offered[*]}" >&2
     [[ ${STRICT:-0} == 0 ]] || exit 1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import os
 import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 from pathlib import Path
 
 import pytest
@@ -118,6 +121,7 @@ def on_terminal(clone: Clone, command: list[str], keys: str, after: str = "") ->
     if process == 0:
         os.chdir(clone.path)
         os.execvpe(command[0], command, clone.environment)
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     screen, typed = "", False
     try:
         while True:
