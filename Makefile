@@ -77,6 +77,8 @@ lock: venv ## resolve requirements.in into requirements.txt, with hashes
 
 .PHONY: test
 test: export ENGINE = local
+# The base layer may bring pytest plugins of its own.
+test: export PYTEST_DISABLE_PLUGIN_AUTOLOAD = 1
 test: ## judge the repository (the checks judge the machine)
 	$(LAB) python -m pytest
 

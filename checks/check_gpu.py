@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -89,7 +90,7 @@ def ask_torch(evidence: Evidence) -> str:
     except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None and (visible.strip() in ("", "-1") or "no CUDA-capable device" in reason):
+        if visible is not None and re.search("no CUDA-capable device|No CUDA GPUs", reason):
             raise Failure(
                 "gpu.hidden",
                 expected="torch to see the GPU that nvidia-smi sees",

@@ -115,8 +115,10 @@ def probe(backend: Backend, frame: Path) -> dict | str:
     return measured
 
 
-def remedy() -> str:
-    """Return the command that brings the GL libraries that are missing here."""
+def remedy(failures: dict[str, str]) -> str:
+    """Return the command that mends what made the backends fail: a wrong variable, or missing libraries."""
+    if any("MUJOCO_EGL_DEVICE_ID" in reason for reason in failures.values()):
+        return "unset MUJOCO_EGL_DEVICE_ID"
     missing = []
     for library, package in LIBRARIES.items():
         try:
@@ -149,7 +151,7 @@ def shortcoming(backend: Backend, renderer: str, failures: dict[str, str]) -> Fi
             "render.fallback",
             expected=f"{next(iter(failures))} to draw",
             found=f"only {backend.name} does ({why})",
-            fix=f"{remedy()}; or, to draw as it is: export {settings}",
+            fix=f"{remedy(failures)}; or, to draw as it is: export {settings}",
         )
     return None
 
@@ -171,7 +173,7 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
                 "render.no-backend",
                 expected="a GL backend that draws without a display",
                 found="; ".join(f"{name}: {reason}" for name, reason in failures.items()),
-                fix=remedy(),
+                fix=remedy(failures),
             )
         frame = np.load(path)
         imageio.imwrite(picture, frame, extension=".png")

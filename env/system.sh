@@ -5,7 +5,7 @@
 #     env/system.sh [--once] [PACKAGE …]    PACKAGE: known to be missing, whatever the list says
 #
 # --once: what was said of this machine before is not said again. STRICT=1, as the image's build has it:
-# what is offered and cannot be installed is an error. APT_SNAPSHOT: the date to install from, as apt's
+# what is not optional and cannot be installed is an error. APT_SNAPSHOT: the date to install from, as apt's
 # --snapshot takes it (apt 2.7 and later).
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -16,10 +16,11 @@ if [[ ${1:-} == --once ]]; then
 fi
 
 packages=("$@")
-brings=()
+brings=() optional=' '
 libraries=$(/sbin/ldconfig -p)
-while read -r package name _; do
+while read -r package name kind _; do
   [[ $package == '#'* ]] && continue
+  [[ $kind != optional ]] || optional+="$package "
   [[ $libraries == *"$name"* ]] || command -v "$name" >/dev/null || { packages+=("$package") brings+=("$name"); }
 done <env/system.txt
 ((${#packages[@]})) || exit 0
@@ -37,16 +38,19 @@ else
   apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 ${APT_SNAPSHOT:+--snapshot "$APT_SNAPSHOT"})
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
-  if ! "${apt[@]}" update >"$log" 2>&1 && [[ -n ${APT_SNAPSHOT:-} ]]; then
-    cat "$log" >&2 # without a date, an old list may do, and what follows says if not
+  updated=1
+  "${apt[@]}" update >"$log" 2>&1 || updated=0
+  if [[ $updated == 0 && -n ${APT_SNAPSHOT:-} ]]; then
+    cat "$log" >&2 # without a date, an old list may do
     exit 1
   fi
   offered=()
   for package in "${packages[@]}"; do
-    if apt-cache show "$package" >/dev/null 2>&1; then
-      offered+=("$package")
+    # Simulated: a package may be listed and yet not go with the others of this release.
+    if ((updated)) && [[ $optional == *" $package "* ]] && ! "${apt[@]}" install -s "$package" >/dev/null 2>&1; then
+      echo "warning: system: this distribution does not offer $package, which the lab can do without" >&2
     else
-      echo "warning: system: this distribution does not offer $package" >&2
+      offered+=("$package")
     fi
   done
   if ((${#offered[@]})) && ! "${apt[@]}" install -y --no-install-recommends "${offered[@]}" >>"$log" 2>&1; then

@@ -72,9 +72,14 @@ CAUSES = [  # what pip or uv says, what that means, what helps
     ),
     (
         r"dns error|name resolution|Name or service not known|unreachable|[Cc]onnection|[Tt]imed? ?out"
-        r"|error sending request|Failed to fetch|No matching distribution found for uv",
+        r"|error sending request|Failed to fetch",
         "packages cannot be fetched: there is no network, or none that reaches the package index",
         "connect this machine, or point pip at a mirror (pip config set global.index-url …), then: make venv",
+    ),
+    (
+        r"No solution found|No matching distribution|was not found in the p",
+        "a locked package is not offered, for this Python and machine, by where pip is told to look",
+        "pip config list; correct its index, or add what is missing to its find-links (which: above); then: make venv",
     ),
 ]
 
@@ -224,7 +229,7 @@ def install_packages(folder, environment):
         (site_packages / "base-layer.pth").write_text("".join(f"{path}\n" for path in inherited))
     install(*LOCKED, "requirements.txt")
     if not base_torch():
-        install_torch(install, environment.get("UV_FIND_LINKS"))
+        install_torch(install, environment.get("UV_FIND_LINKS"), no_index)
         install(*LOCKED, "env/torch-cpu-needs.txt")
 
 
@@ -261,9 +266,11 @@ def build(folder):
         raise CannotBuild("the new environment did not prove itself; its message is above", "make venv")
 
 
-def install_torch(install, find_links):
+def install_torch(install, find_links, no_index):
     """Install torch's CPU wheel: from find-links without asking an index, else from torch's own index."""
     lock = "env/torch-cpu.txt"
+    if no_index:
+        return install(*LOCKED, lock)
     if find_links:
         try:
             return install("--no-index", *LOCKED, lock, show=False)

@@ -115,6 +115,12 @@ def test_wrong_gl_variable_is_named(lab, setting):
     assert "fix: unset MUJOCO_GL PYOPENGL_PLATFORM" in run.stderr
 
 
+def test_wrong_egl_device_is_named(lab):
+    run = lab.ok(*LAB, "checks", "render", MUJOCO_EGL_DEVICE_ID="7")
+    assert run.stdout.startswith("degraded  render   osmesa · ")
+    assert "fix: unset MUJOCO_EGL_DEVICE_ID" in run.stderr
+
+
 def test_osmesa_where_egl_is_missing_is_degraded_and_strict_fails(lab):
     hidden = 'for it in $(/sbin/ldconfig -p | sed -n "s/.*libEGL.so.1.* => //p"); do mount --bind /dev/null $it; done'
     run = lab.ok(*in_namespace(hidden, *LAB, "checks", "render"))
@@ -132,6 +138,21 @@ def test_software_drawing_on_a_gpu_machine_is_degraded(lab):
 
 
 # train
+
+
+def test_training_that_does_not_learn_is_a_failure(lab, tmp_path):
+    """All of PPO runs, and the learning rate is nothing: only the comparison with the untrained policy tells."""
+    program = (
+        "import sys, stable_baselines3 as sb3, checks.check_train as c\n"
+        "class Lazy(sb3.PPO):\n"
+        "    def __init__(self, *args, **kwargs): super().__init__(*args, learning_rate=1e-7, **kwargs)\n"
+        "sb3.PPO = Lazy\n"
+        "c.LEARNS_WITHIN = 2000  # learning takes 50,000, not learning shows sooner\n"
+        f"sys.exit(c.main(['--total-steps', '2000', '--out', {str(tmp_path / 'lazy.zip')!r}]))\n"
+    )
+    run = lab.run("docker/dev.sh", "python", "-c", program)
+    assert_one_clear_error(run, "train", "train.not-learning")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoint_is_trained_for_exactly_the_steps_asked_for(lab, tmp_path):

@@ -345,6 +345,8 @@ RUN pip install --quiet filelock sympy networkx jinja2 fsspec typing-extensions 
 RUN mkdir -p /etc/pip && printf 'numpy==1.24.2\nprotobuf==4.24.4\npip==23.0\n' >/etc/pip/constraint.txt
 ENV PIP_CONSTRAINT=/etc/pip/constraint.txt
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+# OSMesa, which newer releases no longer offer
+RUN printf 'Package: libosmesa6\nPin: release *\nPin-Priority: -1\n' >/etc/apt/preferences.d/no-osmesa
 # an entrypoint with a banner and a step that matters
 RUN mkdir -p /opt/nvidia && printf '%s\n' '#!/bin/bash' 'echo == PyTorch ==' 'export CUDA_COMPAT=done' 'exec "$@"' \
   >/opt/nvidia/nvidia_entrypoint.sh && chmod +x /opt/nvidia/nvidia_entrypoint.sh
@@ -386,6 +388,11 @@ def test_on_ngc_the_entrypoint_runs_and_its_banner_stays_out(ngc):
     assert ngc.inside("echo $CUDA_COMPAT") == "done"
     _, screen = on_terminal(ngc, ["bash", "docker/dev.sh"], "exit\n")
     assert "== PyTorch ==" in screen
+
+
+def test_release_without_osmesa_still_renders(ngc):
+    assert "libOSMesa" not in ngc.inside("ldconfig -p")
+    assert "ok        render   egl · " in ngc.ok("docker/dev.sh", "python", "-m", "checks", "render").stdout
 
 
 def test_on_ngc_graphics_is_among_the_capabilities(ngc):
