@@ -22,6 +22,7 @@ choose_engine
 ensure_image
 
 # A home for the container's user: its caches last, and stay out of the repository.
+[[ -n ${HOME:-} ]] || error "HOME is not set; the container's home is kept under it" "export HOME=/a/folder/that/is/yours"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/robotics-lab
 mkdir -p "$cache/home"
 uid=$(id -u) gid=$(id -g) name=$(id -un 2>/dev/null) || name=lab

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["engines"]  # the fixtures of the container tests
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # What make test itself runs under, and a clone must not inherit.
@@ -27,7 +29,6 @@ INHERITED = [
     "ENGINE",
     "ENGINE_REASON",
     "EXPECT",
-    "LAB_ROOT",
     "MAKEFLAGS",
     "MAKELEVEL",
     "MFLAGS",

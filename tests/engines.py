@@ -9,9 +9,13 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+from conftest import Clone
 
 SUITE = "bookworm"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
@@ -85,3 +89,69 @@ def registry(folder: Path, port: int):
     finally:
         process.terminate()
         process.wait(timeout=60)
+
+
+def docker(host: str, *arguments: str, **options) -> str:
+    command = ["docker", "-H", host, *arguments]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, **options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def place():
+    """A folder that every uid can reach; pytest's own are root's."""
+    if missing := missing_program():
+        pytest.skip(f"the container tests need root, dockerd and debootstrap; here is no {missing}")
+    folder = Path(tempfile.mkdtemp(prefix="lab-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def daemon(place):
+    """A Docker daemon of our own, with the base image in it; its socket is everyone's."""
+    with docker_daemon(place / "docker") as host:
+        docker(host, "import", str(base_archive()), BASE)
+        Path(host.removeprefix("unix://")).chmod(0o666)
+        yield host
+
+
+class Boxed(Clone):
+    """A clone that runs its commands in containers, as a uid."""
+
+    uid = 0
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen:
+        if self.uid:
+            command = ("setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", *command)
+        return super().start(*command, **environment)
+
+    def inside(self, script: str, **environment: str) -> str:
+        """What a shell command prints in the container."""
+        return self.ok("docker/dev.sh", "bash", "-c", script, **environment).stdout.strip()
+
+
+def boxed(folder: Path, host: str, uid: int = 0) -> Boxed:
+    """A clone for that uid, with a home of its own, on that daemon."""
+    folder.mkdir(parents=True)
+    clone = Boxed(folder)
+    clone.uid = uid
+    home = folder.parent / f"home of {folder.name}"
+    home.mkdir()
+    clone.environment |= {"ENGINE": "docker", "EXPECT": "cpu", "DOCKER_HOST": host, "BASE_IMAGE": BASE}
+    clone.environment |= {"HOME": str(home), "PYTHON": "python3"}
+    for variable in ("XDG_CACHE_HOME", "LOGNAME", "USER"):
+        clone.environment.pop(variable, None)
+    for path in (folder, home):
+        subprocess.run(["chown", "-R", f"{uid}:{uid}", path], check=True)
+    return clone
+
+
+@pytest.fixture(scope="session")
+def box(place, daemon) -> Boxed:
+    """A clone whose image is built; its path has a space and a comma."""
+    clone = boxed(place / "a clone, boxed", daemon)
+    clone.ok("make", "image")
+    return clone

@@ -1,0 +1,93 @@
+"""The image: built when its content changes, from the base it names, with what the lock says in it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from conftest import ROOT
+from engines import BASE, boxed, docker, registry
+
+
+def test_verify_runs_every_check_in_the_container(box):
+    run = box.ok("make", "verify")
+    words = [line.split()[:2] for line in run.stdout.splitlines()[:6]]
+    checks = [["skip", "gpu"], ["ok", "mujoco"], ["ok", "render"], ["ok", "train"]]
+    assert words == [["ok", "image"], ["ok", "venv"], *checks]
+    for check in ("gpu", "mujoco", "render", "train"):
+        assert json.loads((box.path / f"proof/{check}.json").read_text())["settings"]["ENGINE"] == "docker"
+    for name in ("smoke_frame.png", "ppo_smoke.zip", ".venv/.requirements_hash"):
+        assert (box.path / name).stat().st_size > 0
+
+
+def test_current_image_is_not_built_again(box):
+    before = docker(box.environment["DOCKER_HOST"], "image", "inspect", "-f", "{{.Id}}", "robotics-rl:latest")
+    run = box.ok("make", "image")
+    assert run.stderr == ""
+    assert before[:19] in run.stdout
+
+
+def test_image_carries_the_hash_that_is_its_tag(box):
+    host = box.environment["DOCKER_HOST"]
+    tag = re.search(r"robotics-rl:(\w+)", box.ok("make", "image").stdout).group(1)
+    labels = json.loads(docker(host, "image", "inspect", "-f", "{{json .Config.Labels}}", f"robotics-rl:{tag}"))
+    assert labels["robotics-lab.key"] == tag
+
+
+def test_image_has_the_locks_versions_and_what_the_checks_need(box):
+    host = box.environment["DOCKER_HOST"]
+    program = "import mujoco, stable_baselines3, torch; print(mujoco.__version__, torch.__version__)"
+    printed = docker(host, "run", "--rm", "--network=none", "robotics-rl:latest", "python", "-c", program)
+    locked = re.search(r"^mujoco==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE).group(1)
+    torch = re.search(r"^torch==(\S+)", (ROOT / "env/torch-cpu.txt").read_text(), re.MULTILINE).group(1)
+    assert printed.splitlines()[-1] == f"{locked} {torch}"
+    assert "libEGL_nvidia.so.0" in docker(
+        host, "run", "--rm", "robotics-rl:latest", "cat", "/usr/share/glvnd/egl_vendor.d/10_nvidia.json"
+    )
+    libraries = docker(host, "run", "--rm", "robotics-rl:latest", "ldconfig", "-p")
+    for library in ("libEGL.so.1", "libGL.so.1", "libOSMesa.so.8", "libglfw.so.3"):
+        assert library in libraries
+    for program in ("ffmpeg", "git", "make", "shellcheck"):
+        assert docker(host, "run", "--rm", "robotics-rl:latest", "which", program)
+
+
+def test_changed_lock_and_moved_base_make_another_image(box, place):
+    """The keys alone: what is built from them is built above."""
+    host = box.environment["DOCKER_HOST"]
+    other = boxed(place / "with another lock", host)
+    key = ["bash", "-c", '. docker/image.sh; choose_engine; build() { echo "$2"; exit; }; ensure_image']
+    (other.path / "requirements.txt").open("a").write("# a change\n")
+    changed = other.ok(*key, root=str(other.path)).stdout
+    docker(host, "build", "-t", "lab-test-base:moved", "-", input=f"FROM {BASE}\nLABEL moved=yes\n")
+    moved = box.ok(*key, root=str(box.path), BASE_IMAGE="lab-test-base:moved").stdout
+    dated = box.ok(*key, root=str(box.path), APT_SNAPSHOT="20261101T000000Z").stdout
+    current = re.search(r"robotics-rl:(\w+)", box.ok("make", "image").stdout).group(1) + "\n"
+    assert len({changed, moved, dated, current}) == 4
+    (other.path / "docker/Dockerfile").open("a").write("# a change\n")
+    assert other.ok(*key, root=str(other.path)).stdout != changed
+    (other.path / "checks/frame.py").open("a").write("# the image does not hold the project\n")
+    assert other.ok(*key, root=str(other.path), BASE_IMAGE="lab-test-base:moved").stdout != moved
+
+
+def test_base_by_digest_comes_from_its_registry(box, place):
+    host = box.environment["DOCKER_HOST"]
+    with registry(place / "registry", 5017) as address:
+        name = f"{address}/lab-test-base"
+        docker(host, "tag", BASE, name)
+        pushed = docker(host, "push", name)
+        digest = re.search(r"sha256:[0-9a-f]{64}", pushed).group()
+        docker(host, "rmi", name)
+        run = box.ok("make", "image", BASE_IMAGE=f"{name}@{digest}")
+        assert f"on {name}@{digest}" in run.stderr
+        wrong = f"{name}@sha256:{'0' * 64}"
+        run = box.run("make", "image", BASE_IMAGE=wrong)
+        assert run.returncode != 0
+        assert "error: image: there is no such base image\nfix: " in run.stderr
+    run = box.ok("make", "image", BASE_IMAGE=f"{name}@{digest}")  # current: the registry is not asked
+    assert run.stderr == ""
+
+
+def test_pins_are_digests():
+    pins = [line.split() for line in (ROOT / "docker/base-images.txt").read_text().splitlines() if line[0] != "#"]
+    assert [expect for expect, _ in pins] == ["gpu", "cpu"]
+    assert all(re.fullmatch(r"[a-z0-9.]+/\S+:\S+@sha256:[0-9a-f]{64}", image) for _, image in pins)
