@@ -53,7 +53,10 @@ def base_archive() -> Path:
 
 @contextmanager
 def docker_daemon(folder: Path, *options: str):
-    """Start a daemon with its data under `folder`; yield its DOCKER_HOST; end it by its pid."""
+    """Start a daemon with its data under `folder`; yield its DOCKER_HOST; end it by its pid.
+
+    A second one beside the first wants --iptables=false: the rules are the machine's, and the first one's.
+    """
     folder.mkdir(parents=True)
     host = f"unix://{folder}/docker.sock"
     places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]

@@ -45,7 +45,7 @@ def test_registry_out_of_reach(box):
 
 
 def test_build_without_network(place, box):
-    with docker_daemon(place / "cut off", "--bridge=none") as host:
+    with docker_daemon(place / "cut off", "--bridge=none", "--iptables=false") as host:
         docker(host, "import", str(base_archive()), BASE)
         run = box.run("make", "image", DOCKER_HOST=host)
         assert_one_clear_error(run, "image: the network does not reach", "make image")
@@ -76,7 +76,7 @@ def test_full_disk_while_building(place, box):
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", small], check=True)
     try:
-        with docker_daemon(small / "docker") as host:
+        with docker_daemon(small / "docker", "--iptables=false") as host:
             docker(host, "import", str(base_archive()), BASE)
             run = box.run("make", "image", DOCKER_HOST=host)
             assert_one_clear_error(run, "image: the disk is full", "docker system df")
