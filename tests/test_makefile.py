@@ -6,7 +6,7 @@ import re
 
 from conftest import ROOT
 
-CARD = ["venv", "check-gpu", "check-mujoco", "check-render", "check-train", "verify", "lock"]
+CARD = ["image", "shell", "venv", "check-gpu", "check-mujoco", "check-render", "check-train", "verify", "lock"]
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
@@ -37,17 +37,22 @@ def test_every_target_is_phony_and_says_so_above():
 
 
 def test_one_check_runs_what_it_stands_on_and_nothing_else(lab):
-    assert verdicts(lab.ok("make", "check-render").stdout) == ["venv", "gpu", "mujoco", "render"]
+    assert verdicts(lab.ok("make", "check-render").stdout) == ["image", "venv", "gpu", "mujoco", "render"]
 
 
 def test_parallel_make_keeps_the_order(lab):
-    assert verdicts(lab.ok("make", "-j8", "check-mujoco", "check-gpu", "venv").stdout) == ["venv", "gpu", "mujoco"]
+    assert verdicts(lab.ok("make", "-j8", "check-mujoco", "check-gpu", "venv").stdout) == [
+        "image",
+        "venv",
+        "gpu",
+        "mujoco",
+    ]
 
 
 def test_first_failure_stops_the_chain(lab):
     run = lab.run("make", "-j8", "verify", EXPECT="gpu")
     assert run.returncode != 0
-    assert verdicts(run.stdout) == ["venv"]
+    assert verdicts(run.stdout) == ["image", "venv"]
     assert run.stderr.startswith("error: gpu: expected nvidia-smi to see a GPU\nfound: ")
     assert "verified" not in run.stdout
 

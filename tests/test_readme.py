@@ -22,7 +22,8 @@ def commands() -> list[str]:
 
 def assert_verified(clone: Clone, output: str) -> None:
     """The deliverables are there, and are what they are said to be."""
-    assert [line.split()[1] for line in output.splitlines()[:5]] == ["venv", "gpu", "mujoco", "render", "train"]
+    words = [line.split()[1] for line in output.splitlines()[:6]]
+    assert words == ["image", "venv", "gpu", "mujoco", "render", "train"]
     for check in ("gpu", "mujoco", "render", "train"):
         record = json.loads((clone.path / f"proof/{check}.json").read_text())
         assert record["verdict"] in ("ok", "skip"), record
