@@ -4,7 +4,7 @@
 
 Passes when every pin is installed in the venv at its version, torch is the base layer's (the arguments;
 without them: the CPU wheel's) and recent enough for Stable-Baselines3, and everything imports.
-Writes the line that says so into the venv, as .proof.
+Prints the line that says so, which the builder keeps in the venv as .proof.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def torch_differences(base: list[str]) -> list[str]:
 
 
 def main() -> int:
-    """Print what is wrong, or write the proof; return the exit status."""
+    """Print what is wrong to stderr, or the proof; return the exit status."""
     base = sys.argv[1:]
     locks = ["requirements.txt"] + ([] if base else CPU_LOCKS)
     wrong = differences(locks) + torch_differences(base)
@@ -70,8 +70,7 @@ def main() -> int:
         return 1
     torch = distribution("torch")
     source = f"the base layer's, {base[1]}" if base else "the CPU wheel of env/torch-cpu.txt"
-    proof = f"python {sys.version.split()[0]} · torch {torch.version} ({source})"
-    (Path(sys.prefix) / ".proof").write_text(proof + "\n")
+    print(f"python {sys.version.split()[0]} · torch {torch.version} ({source})")
     return 0
 
 

@@ -32,6 +32,7 @@ SPECIFICATION = [
     "pyproject.toml",
 ]
 IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
+UV_IN_IMAGE = Path("/opt/uv")
 LOCKED = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"]
 # Settings of other projects that would change what is installed, or where.
 FOREIGN = [
@@ -177,7 +178,10 @@ def need_pip(environment):
 
 
 def find_uv(environment):
-    """Return the path of the locked uv, which pip installs by hash into the user's cache once."""
+    """Return the path of the locked uv: the image's, or one that pip installs by hash into the user's cache once."""
+    if UV_IN_IMAGE.exists() and in_image():
+        return UV_IN_IMAGE
+    need_pip(environment)
     lock = hashlib.sha256(Path("env/uv.txt").read_bytes()).hexdigest()
     try:
         cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -205,10 +209,8 @@ def find_uv(environment):
     return uv
 
 
-def install_packages(folder, environment):
+def install_packages(uv, folder, environment):
     """Make a venv in `folder` and install the locks into it: the project layer only, where the base has torch."""
-    need_pip(environment)
-    uv = find_uv(environment)
     environment = uv_environment(environment)
     no_index = (
         ["--no-index"] if environment.get("PIP_NO_INDEX", "").lower() in ("1", "on", "t", "true", "y", "yes") else []
@@ -247,23 +249,27 @@ def build(folder):
     """Build a venv in `folder`, with the project if it is here, and have it prove itself."""
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     python = f"{folder}/bin/python"
+    uv = find_uv(environment)
     if in_image():
         print("venv: copying the image's packages", file=sys.stderr, flush=True)
         run_watched(["cp", "--archive", "--no-preserve=ownership", IN_IMAGE, folder], environment)
         for name in (".inventory", ".requirements_hash"):
             (Path(folder) / name).unlink()
     else:
-        install_packages(folder, environment)
+        install_packages(uv, folder, environment)
     if Path("checks").is_dir():  # the image is built without the project, which changes more often
-        offline = ["--no-index", "--no-deps", "--no-build-isolation"]
-        command = [python, "-m", "pip", "install", "--quiet", *offline, "--editable", "."]
-        run_watched(command, {**environment, "PYTHONWARNINGS": "ignore"})  # setuptools': about editable installs
+        print("venv: installing the project", file=sys.stderr, flush=True)
+        options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+        run_watched([uv, "pip", "install", "--python", python, *options, "--editable", "."], environment)
     proof = subprocess.run(
         [python, "-B", "env/prove.py", *map(str, base_torch() or ())],
         env={**environment, "PYTHONNOUSERSITE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if proof.returncode:
         raise CannotBuild("the new environment did not prove itself; its message is above", "make venv")
+    (Path(folder) / ".proof").write_text(proof.stdout)
 
 
 def install_torch(install, find_links, no_index):
