@@ -47,7 +47,7 @@ run=(
   "$(mount "$cache/group-$gid" /etc/group readonly)"
   "$(mount "$cache/home" /home/lab)" --env=HOME=/home/lab
   "$(mount "$root" /workspace)"
-  --read-only --tmpfs=/tmp:exec --tmpfs=/run --tmpfs=/var/tmp # nothing else can be written to
+  --read-only --tmpfs=/tmp:exec --tmpfs=/var/tmp # nothing else can be written to
   --cap-drop=ALL --security-opt=no-new-privileges
   --shm-size=8g # torch's workers share memory; the default is 64 MB
   "--env=LAB_IMAGE=$image_id" --env=PYTHON=python3 --env=ENGINE --env=EXPECT --env=STRICT "--env=VENV=$VENV"
