@@ -57,5 +57,5 @@ choose_engine() {
   if [[ $EXPECT == auto ]]; then
     EXPECT=$([[ -n $gpu ]] && echo gpu || echo cpu)
   fi
-  export ENGINE ENGINE_REASON EXPECT STRICT
+  export ENGINE EXPECT STRICT
 }

@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
 # Says in one line what the lab runs on; in the lab, so the venv is current.
 set -euo pipefail
-echo "ok        venv     $ENGINE${ENGINE_REASON:-} · $(<"$VIRTUAL_ENV/.proof")"
+echo "ok        venv     $ENGINE · $(<"$VIRTUAL_ENV/.proof")"

@@ -9,7 +9,7 @@ import pytest
 from conftest import in_namespace
 
 # What ldconfig -p lists: nothing.
-NO_LIBRARIES = 'mkdir -p proof; : >proof/empty; mount --bind proof/empty /etc/ld.so.cache'
+NO_LIBRARIES = "mkdir -p proof; : >proof/empty; mount --bind proof/empty /etc/ld.so.cache"
 NOT_ROOT = ("unshare", "--map-user=1000")
 MISSING = "libegl1 libgl1 libosmesa6 libglfw3"
 
