@@ -52,17 +52,20 @@ def base_archive() -> Path:
 
 
 @contextmanager
-def docker_daemon(folder: Path, *options: str):
+def docker_daemon(folder: Path, *options: str, network: bool = True):
     """Start a daemon with its data under `folder`; yield its DOCKER_HOST; end it by its pid.
 
-    A second one beside the first wants --iptables=false: the rules are the machine's, and the first one's.
+    Without network its containers have none: --bridge=none, in a network namespace of its own, since it deletes
+    the bridge that it finds. A second one with network wants --iptables=false, for the sake of the first.
     """
     folder.mkdir(parents=True)
     host = f"unix://{folder}/docker.sock"
+    alone = [] if network else ["unshare", "--net"]
+    options += () if network else ("--bridge=none",)
     places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
     with (folder / "log").open("w") as log:
         daemon = subprocess.Popen(
-            ["dockerd", *places, f"--host={host}", *options], stdout=log, stderr=log, process_group=0
+            [*alone, "dockerd", *places, f"--host={host}", *options], stdout=log, stderr=log, process_group=0
         )
     try:
         for _ in range(300):

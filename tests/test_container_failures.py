@@ -45,7 +45,7 @@ def test_registry_out_of_reach(box):
 
 
 def test_build_without_network(place, box):
-    with docker_daemon(place / "cut off", "--bridge=none", "--iptables=false") as host:
+    with docker_daemon(place / "cut off", network=False) as host:
         docker(host, "import", str(base_archive()), BASE)
         run = box.run("make", "image", DOCKER_HOST=host)
         assert_one_clear_error(run, "image: the network does not reach", "make image")
