@@ -96,7 +96,7 @@ trap 'exit 143' TERM HUP # once the build has ended, and not while it writes
   error "venv: the stamp could not be written" "df -h .; then: make venv"
 [[ ! -e $VENV ]] || mv -T -- "$VENV" "$old"
 mv -T -- "$new" "$VENV"
-if [[ -n $old_key && $(where <<<"$key") != "$(where <<<"$old_key")" ]]; then
+if [[ $old_key == sha256\ * && $(where <<<"$key") != "$(where <<<"$old_key")" ]]; then
   rm -rf -- "$parked"
   mv -T -- "$old" "$parked" # the host's and the container's take turns without being built anew
 fi
