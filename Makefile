@@ -59,7 +59,7 @@ check-train: check-render ## does PPO train, save and load? ppo_smoke.zip
 
 .PHONY: verify
 verify: check-train ## all of the above, in that order: is this machine a lab?
-	@echo "verified: smoke_frame.png, ppo_smoke.zip, and the evidence in proof/"
+	$(LAB) python -m checks.summary
 
 ##@ The rest
 
@@ -74,6 +74,10 @@ doctor: ## what this machine has and lacks for all of this; changes nothing
 .PHONY: lock
 lock: venv ## resolve requirements.in into requirements.txt, with hashes
 	$(LAB) python env/lock.py
+
+.PHONY: golden
+golden: venv ## record the physics of the locked mujoco anew, and show what differs
+	$(LAB) python -m checks.golden
 
 .PHONY: test
 test: export ENGINE = local

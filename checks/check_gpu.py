@@ -1,8 +1,8 @@
 """Does the GPU compute, and compute right?
 
-Passes when nvidia-smi sees a GPU and torch runs kernels on it, a matrix product and an elementwise
-function, whose results are those of the CPU in double precision. A library that loads is not enough:
-only a launched kernel shows that torch was built for this GPU.
+Passes when nvidia-smi sees a GPU and torch runs kernels on it, a matrix product, an elementwise function and
+one that is compiled for it now, whose results are those of the CPU in double precision. A library that loads
+is not enough: only a launched kernel shows that torch was built for this GPU.
 
 Where no GPU is expected (EXPECT=cpu, or EXPECT=auto and the machine has none) the verdict is skip,
 and training runs on the CPU.
@@ -18,9 +18,11 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from checks import cuda_errors
 from checks.expectation import expected
 from checks.verdict import Evidence, Failure, Verdict, conduct, parser
 
+DRIVER_TIMEOUT = 60  # seconds
 SIZE = 1024  # rows and columns of the matrices
 # ‖out − ref‖ / ‖ref‖ against float64 on the CPU. float32 lands under 1e-5, TF32 (which the NGC image
 # switches on) near 3e-4; a wrong kernel is off by about 1.
@@ -35,44 +37,56 @@ def ask_driver(evidence: Evidence) -> list[dict[str, str]]:
     A value may be `[N/A]`, as the memory of a GB10 is: it shares the machine's. Raises Failure.
     """
     command = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
-    wanted = "nvidia-smi to see a GPU"
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=DRIVER_TIMEOUT, check=False)
     except OSError as reason:
-        raise Failure(
-            "gpu.driver-missing",
-            expected=wanted,
-            found=f"nvidia-smi: {reason.strerror}: the NVIDIA driver is not installed, or not visible here",
-            fix="install the NVIDIA driver; in a container: the NVIDIA Container Toolkit and --gpus all; "
-            "or, if this machine has no GPU: make verify EXPECT=cpu",
-        ) from reason
+        raise cuda_errors.missing("nvidia-smi") from reason
     except subprocess.TimeoutExpired as reason:
         raise Failure(
             "gpu.driver-hangs",
-            expected=wanted,
-            found="nvidia-smi did not answer in 60 s",
-            fix="sudo dmesg | grep -i -e nvrm -e xid; a restart of the machine clears most of these",
+            expected="nvidia-smi to see a GPU",
+            found=f"nvidia-smi did not answer in {DRIVER_TIMEOUT} s",
+            fix="sudo dmesg | grep -i -e nvrm -e xid; sudo reboot",
         ) from reason
-    evidence["nvidia_smi"] = (answer.stdout + answer.stderr).strip()
+    said = evidence["nvidia_smi"] = (answer.stdout + answer.stderr).strip()
     gpus = [
         dict(zip(FIELDS, line.split(", "), strict=True))
         for line in answer.stdout.splitlines()
         if line.count(", ") == len(FIELDS) - 1
     ]
     if answer.returncode or not gpus:
-        raise Failure(
+        unknown = (
             "gpu.driver-failed",
-            expected=wanted,
-            found=f"nvidia-smi ended with status {answer.returncode}: {evidence['nvidia_smi'] or 'no output'}",
-            fix="nvidia-smi; sudo dmesg | grep -i nvrm; then reinstall the driver or restart the machine",
+            "nvidia-smi; sudo dmesg | grep -i nvrm; then reinstall the driver, or sudo reboot",
         )
+        cause, fix = cuda_errors.diagnose(cuda_errors.NVIDIA_SMI, said, unknown)
+        found = f"nvidia-smi ended with status {answer.returncode}: {' '.join(said.split()) or 'no output'}"
+        raise Failure(cause, expected="nvidia-smi to see a GPU", found=found, fix=fix)
     return gpus
+
+
+def torch_failure(error: Exception, expectation: str, otherwise: tuple[str, str]) -> Failure:
+    """Return what an error of torch on the GPU means; `otherwise` is (cause, fix) where nobody knows."""
+    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and re.search("no CUDA-capable device|No CUDA GPUs|invalid device ordinal", said):
+        otherwise = ("gpu.hidden", "unset CUDA_VISIBLE_DEVICES")
+        said = f"CUDA_VISIBLE_DEVICES={visible!r} hides it ({said})"
+    cause, fix = cuda_errors.diagnose(cuda_errors.TORCH, str(error), otherwise)
+    return Failure(cause, expected=expectation, found=said, fix=fix)
 
 
 def ask_torch(evidence: Evidence) -> str:
     """Return the name of the device that torch will use. Raises Failure where it has none."""
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as reason:
+        raise Failure(
+            "gpu.torch-import",
+            expected="to import torch",
+            found=str(reason).strip(),
+            fix="make venv; where a library is missing that the base layer should bring: another BASE_IMAGE or PYTHON",
+        ) from reason
     evidence["torch"] = {
         "version": torch.__version__,
         "cuda": torch.version.cuda,
@@ -83,56 +97,36 @@ def ask_torch(evidence: Evidence) -> str:
             "gpu.torch-cpu-only",
             expected="a torch that was built for CUDA",
             found=f"torch {torch.__version__} in {Path(torch.__file__).parent} was built for the CPU alone",
-            fix="use the container, or a Python whose own torch has CUDA: make verify ENGINE=local PYTHON=…",
+            fix=f"make verify ENGINE=docker; or {cuda_errors.BASE_LAYER}",
         )
     try:
         torch.cuda.init()
     except (AssertionError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None and re.search("no CUDA-capable device|No CUDA GPUs", reason):
-            raise Failure(
-                "gpu.hidden",
-                expected="torch to see the GPU that nvidia-smi sees",
-                found=f"CUDA_VISIBLE_DEVICES={visible!r} hides it ({reason})",
-                fix="unset CUDA_VISIBLE_DEVICES",
-            ) from error
-        raise Failure(
-            "gpu.torch-blind",
-            expected="torch to see the GPU that nvidia-smi sees",
-            found=reason,
-            fix=f"update the driver to one that supports CUDA {torch.version.cuda}, or use an older base layer",
-        ) from error
+        unknown = ("gpu.torch-blind", f"python -c 'import torch; torch.cuda.init()'; or {cuda_errors.BASE_LAYER}")
+        raise torch_failure(error, "torch to see the GPU that nvidia-smi sees", unknown) from error
     return torch.cuda.get_device_name(0)
 
 
 def compute(evidence: Evidence) -> None:
-    """Run kernels on the GPU and compare their results with the CPU's. Raises Failure."""
+    """Run kernels on the GPU, two of torch's own and one compiled now; compare with the CPU. Raises Failure."""
     import torch
 
-    capability = "sm_{}{}".format(*torch.cuda.get_device_capability(0))
-    generator = torch.Generator().manual_seed(0)
-    left, right = torch.rand(2, SIZE, SIZE, generator=generator)
-    try:
-        on_gpu = left.cuda(), right.cuda()
-        results = {
-            "matmul": ((on_gpu[0] @ on_gpu[1]).cpu(), left.double() @ right.double(), MATMUL_TOLERANCE),
-            "elementwise": (
-                torch.sin(on_gpu[0] * 10).cpu(),
-                torch.sin(left.double() * 10),
-                ELEMENTWISE_TOLERANCE,
-            ),
-        }
-    except RuntimeError as error:
-        raise Failure(
-            "gpu.kernel-failed",
-            expected=f"a kernel to run on {torch.cuda.get_device_name(0)} ({capability})",
-            found=str(error).splitlines()[0],
-            fix="use a base layer whose torch is built for this GPU; or free the GPU, if it is busy: nvidia-smi",
-        ) from error
-    evidence["capability"] = capability
+    evidence["capability"] = capability = "sm_{}{}".format(*torch.cuda.get_device_capability(0))
+    left, right = torch.rand(2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    compiled = torch.cuda.jiterator._create_jit_fn("template <typename T> T wave(T x) { return sin(x * T(10)); }")
+    kernels = {
+        "matmul": (lambda a, b: a @ b, left.double() @ right.double(), MATMUL_TOLERANCE),
+        "elementwise": (lambda a, b: torch.sin(a * 10), torch.sin(left.double() * 10), ELEMENTWISE_TOLERANCE),
+        "compiled": (lambda a, b: compiled(a), torch.sin(left.double() * 10), ELEMENTWISE_TOLERANCE),
+    }
     evidence["relative_error"] = {}
-    for name, (result, reference, tolerance) in results.items():
+    for name, (kernel, reference, tolerance) in kernels.items():
+        try:
+            result = kernel(left.cuda(), right.cuda()).cpu()
+        except RuntimeError as error:
+            expectation = f"the kernel {name} to run on {torch.cuda.get_device_name(0)} ({capability})"
+            unknown = ("gpu.kernel-failed", f"nvidia-smi -q -d ECC,PAGE_RETIREMENT; or {cuda_errors.BASE_LAYER}")
+            raise torch_failure(error, expectation, unknown) from error
         error = ((result.double() - reference).norm() / reference.norm()).item()
         evidence["relative_error"][name] = error
         if not error < tolerance:  # NaN, too, is wrong

@@ -16,19 +16,19 @@ to software without a word; GL_RENDERER tells.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
 
+from checks import gl_errors
 from checks.expectation import expected
 from checks.verdict import (
     ROOT,
@@ -48,8 +48,6 @@ MIN_ROBOT_PIXELS = 10_000  # of 230,400; 21,011 measured
 MIN_CHANGED_PIXELS = 1_000  # between two poses; 17,176 measured
 PROBE_TIMEOUT = 180  # seconds
 MESA_VENDOR_FILE = "/usr/share/glvnd/egl_vendor.d/50_mesa.json"
-# Library, and the Debian package that brings it.
-LIBRARIES = {"libEGL.so.1": "libegl1", "libGL.so.1": "libgl1", "libOSMesa.so.8": "libosmesa6"}
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,14 @@ def candidates() -> list[Backend]:
     return [backend for backend in BACKENDS if chosen == "egl" or backend.mujoco_gl == chosen]
 
 
-def probe(backend: Backend, frame: Path) -> dict | str:
+def probe(backend: Backend, frame: Path) -> dict | Finding:
     """Draw with a backend in a process of its own: what it measured, or why it cannot be used."""
     environment = os.environ | backend.environment
     environment |= {"MUJOCO_GL": backend.mujoco_gl, "PYOPENGL_PLATFORM": backend.mujoco_gl}
+
+    def unusable(cause: str, found: str) -> Finding:
+        return Finding(cause, f"{backend.name} to draw", found, f"another driver, or none: {gl_errors.REINSTALL}")
+
     try:
         run = subprocess.run(
             [sys.executable, "-m", "checks.frame", str(frame)],
@@ -97,69 +99,50 @@ def probe(backend: Backend, frame: Path) -> dict | str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"no picture in {PROBE_TIMEOUT} s"
+        return unusable("render.hangs", f"no picture in {PROBE_TIMEOUT} s")
     if run.returncode < 0:
-        return f"the driver crashed ({signal.Signals(-run.returncode).name})"
+        return unusable("render.crashed", f"the driver crashed ({signal.Signals(-run.returncode).name})")
     if run.returncode:
         lines = [line for line in run.stderr.splitlines() if line.strip()]
-        return lines[-1].strip() if lines else f"status {run.returncode}"
+        return gl_errors.why_not(backend.name, lines[-1].strip() if lines else f"status {run.returncode}")
     measured = json.loads(run.stdout.splitlines()[-1])
     if tuple(measured["shape"]) != SHAPE:
-        return f"a picture of shape {measured['shape']}, not {list(SHAPE)}"
-    if measured["std"] < MIN_STD:
-        return f"a blank picture (standard deviation {measured['std']:.1f} of 255)"
+        return unusable("render.size", f"a picture of shape {measured['shape']}, not {list(SHAPE)}")
+    if not measured["std"] >= MIN_STD:
+        return unusable("render.blank", f"a blank picture (standard deviation {measured['std']:.1f} of 255)")
     if measured["robot_pixels"] < MIN_ROBOT_PIXELS:
-        return f"no robot in the picture ({measured['robot_pixels']} pixels of it)"
+        return unusable("render.no-robot", f"no robot in the picture ({measured['robot_pixels']} pixels of it)")
     if measured["pixels_changed_by_motion"] < MIN_CHANGED_PIXELS:
-        return f"a frozen picture ({measured['pixels_changed_by_motion']} pixels changed when the robot moved)"
+        found = f"a frozen picture ({measured['pixels_changed_by_motion']} pixels changed when the robot moved)"
+        return unusable("render.frozen", found)
     return measured
 
 
-def remedy(failures: dict[str, str]) -> str:
-    """Return the command that mends what made the backends fail: a wrong variable, or missing libraries."""
-    if any("MUJOCO_EGL_DEVICE_ID" in reason for reason in failures.values()):
-        return "unset MUJOCO_EGL_DEVICE_ID"
-    missing = []
-    for library, package in LIBRARIES.items():
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            missing.append(package)
-    if missing:
-        return f"sudo apt-get install -y {' '.join(missing)} (or this system's packages of the same libraries)"
-    return "reinstall the software EGL driver: sudo apt-get install -y --reinstall libegl-mesa0"
-
-
-def shortcoming(backend: Backend, renderer: str, failures: dict[str, str]) -> Finding | None:
+def shortcoming(backend: Backend, renderer: str, failures: dict[str, Finding]) -> Finding | None:
     """Say why this picture, though right, is not the one this machine should draw."""
-    why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
-    if expected() == "gpu" and "NVIDIA" not in renderer:
-        return Finding(
-            "render.software-on-gpu",
-            expected="the NVIDIA GPU to draw",
-            found=f"{renderer} did" + (f" ({why})" if why else ""),
-            fix="install the driver's GL libraries (ldconfig -p | grep libEGL_nvidia) and its vendor file "
-            "(/usr/share/glvnd/egl_vendor.d/10_nvidia.json); in a container: NVIDIA_DRIVER_CAPABILITIES=all",
-        )
+    on_gpu = expected() == "cpu" or "NVIDIA" in renderer
+    if not on_gpu and (finding := gl_errors.why_not_nvidia(f"{renderer} did")):
+        return finding
     if failures:
-        variables = {
-            "MUJOCO_GL": backend.mujoco_gl,
-            "PYOPENGL_PLATFORM": backend.mujoco_gl,
-        } | backend.environment
+        first = next(iter(failures.values()))
+        variables = {"MUJOCO_GL": backend.mujoco_gl, "PYOPENGL_PLATFORM": backend.mujoco_gl} | backend.environment
         settings = " ".join(f"{name}={value}" for name, value in variables.items())
-        return Finding(
-            "render.fallback",
-            expected=f"{next(iter(failures))} to draw",
-            found=f"only {backend.name} does ({why})",
-            fix=f"{remedy(failures)}; or, to draw as it is: export {settings}",
-        )
+        found = f"only {backend.name} does ({because(failures)})"
+        return replace(first, found=found, fix=f"{first.fix}; or, to draw as it is: export {settings}")
+    if not on_gpu:
+        unknown = f"{renderer} did, and nothing that this check knows of is missing"
+        return Finding("render.software-on-gpu", gl_errors.NVIDIA_DRAWS, unknown, "nvidia-smi; make check-gpu")
     return None
+
+
+def because(failures: dict[str, Finding]) -> str:
+    """Return what was wrong with each backend that did not draw."""
+    return "; ".join(f"{name}: {finding.found}" for name, finding in failures.items())
 
 
 def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     """Find the backend that draws, judge its picture, keep it."""
-    failures: dict[str, str] = {}
-    evidence["failed"] = failures
+    failures: dict[str, Finding] = {}
     # Created first: an output that cannot be written is found before anything is drawn.
     with written_by_rename(arguments.out) as picture, tempfile.TemporaryDirectory() as folder:
         for backend in candidates():
@@ -168,12 +151,13 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
             if isinstance(measured, dict):
                 break
             failures[backend.name] = measured
+            evidence.setdefault("failed", {})[backend.name] = asdict(measured)
         else:
+            nvidia = gl_errors.why_not_nvidia("nothing draws") if expected() == "gpu" else None
+            first = nvidia or next(iter(failures.values()))
+            wanted = "a GL backend that draws without a display"
             raise Failure(
-                "render.no-backend",
-                expected="a GL backend that draws without a display",
-                found="; ".join(f"{name}: {reason}" for name, reason in failures.items()),
-                fix=remedy(failures),
+                first.cause, expected=wanted, found=because({"nvidia": nvidia} if nvidia else failures), fix=first.fix
             )
         frame = np.load(path)
         imageio.imwrite(picture, frame, extension=".png")

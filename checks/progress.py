@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 
+def resident_memory() -> int:
+    """Return the resident memory of this process in MiB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
 class Progress(BaseCallback):
-    """Shows progress on stderr and records the learning curve.
+    """Shows progress on stderr and records the learning curve and the memory.
 
     curve: one [timesteps, mean return of the last 100 training episodes, or None] for each rollout.
+    memory: the process's resident memory after each rollout, MiB.
     """
 
     def __init__(self, total_steps: int):
         super().__init__()
         self.total_steps = total_steps
         self.curve: list[tuple[int, float | None]] = []
+        self.memory: list[int] = []
 
     def _on_training_start(self) -> None:
         self.started = time.perf_counter()
@@ -33,6 +43,7 @@ class Progress(BaseCallback):
         episodes = [episode["r"] for episode in self.model.ep_info_buffer]
         mean_return = round(float(np.mean(episodes)), 4) if episodes else None
         self.curve.append((self.num_timesteps, mean_return))
+        self.memory.append(resident_memory())
         if self.bar.disable:
             rate = self.num_timesteps / (time.perf_counter() - self.started)
             shown = "" if mean_return is None else f", return {mean_return:.2f}"

@@ -28,6 +28,7 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 PROOF = ROOT / "proof"
+CHECKS = ("gpu", "mujoco", "render", "train")  # in the order of the chain
 
 Evidence = dict[str, Any]
 
@@ -128,6 +129,8 @@ def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdi
         word, facts, finding = verdict.word, verdict.facts, verdict.finding
     except Failure as failure:
         word, finding = "fail", failure.finding
+        if failure.__cause__:
+            record["traceback"] = traceback.format_exc()
     except PermissionError as reason:
         word, finding = "fail", unwritable(Path(reason.filename or "proof"), reason).finding
     except KeyboardInterrupt:

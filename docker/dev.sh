@@ -67,7 +67,7 @@ if [[ $EXPECT == gpu ]]; then
   [[ $ENGINE == docker ]] || devices=(--device=nvidia.com/gpu=all)
   devices+=(--ulimit=memlock=-1 --ulimit=stack=67108864) # as NVIDIA recommends: pinned memory is locked
   said=$("$ENGINE" run --rm "${devices[@]}" --entrypoint=true "$image" 2>&1) ||
-    error "$ENGINE cannot give the GPU to a container: $(head -n 1 <<<"$said")" \
+    error "$ENGINE cannot give the GPU to a container: $(head -n 1 <<<"$said") [gpu.toolkit-missing]" \
       "install the NVIDIA Container Toolkit and restart $ENGINE; or, without a GPU: EXPECT=cpu"
   run+=("${devices[@]}")
 fi

@@ -2,7 +2,7 @@
 # Sees to the system libraries in env/system.txt: installs what is missing where it may (root, apt),
 # else prints the one command that does.
 #
-#     env/system.sh [--once] [PACKAGE …]    PACKAGE: known to be missing, whatever the list says
+#     env/system.sh [--once] [[--reinstall] PACKAGE …]    PACKAGE: known to be missing, whatever the list says
 #
 # --once: what was said of this machine before is not said again. STRICT=1, as the image's build has it:
 # what is not optional and cannot be installed is an error. APT_SNAPSHOT: the date to install from, as apt's

@@ -1,0 +1,100 @@
+"""Why a GL backend does not draw, or the GPU does not: the cause, and what helps."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from pathlib import Path
+
+from checks.verdict import Finding
+
+# What each backend loads, and the Debian package that brings it.
+LIBRARIES = {
+    "egl": {"libEGL.so.1": "libegl1", "libGL.so.1": "libgl1"},
+    "osmesa": {"libOSMesa.so.8": "libosmesa6"},
+}
+# Where EGL's loader looks for the files that name its drivers, in this order (libglvnd).
+VENDOR_FOLDERS = ("/etc/glvnd/egl_vendor.d", "/usr/share/glvnd/egl_vendor.d")
+REINSTALL = "env/system.sh --reinstall libegl1 libegl-mesa0 libgl1-mesa-dri"
+NVIDIA_DRAWS = "the NVIDIA GPU to draw"
+NVIDIA_EGL = "libEGL_nvidia.so.0"
+# Variables that send EGL to another driver than the first that works.
+DIVERTING = ("__EGL_VENDOR_LIBRARY_DIRS", "__EGL_VENDOR_LIBRARY_FILENAMES", "LIBGL_ALWAYS_SOFTWARE")
+
+
+def loads(library: str) -> bool:
+    """Say whether the dynamic linker finds a library and can load it."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def vendors() -> dict[str, str]:
+    """Return the drivers that EGL's loader is told of: library by path of the file that names it."""
+    found = {}
+    for path in (path for folder in VENDOR_FOLDERS for path in sorted(Path(folder).glob("*.json"))):
+        try:
+            found[str(path)] = json.loads(path.read_text())["ICD"]["library_path"]
+        except (OSError, ValueError, KeyError, TypeError):
+            found[str(path)] = "unreadable"
+    return found
+
+
+def why_not(backend: str, said: str) -> Finding:
+    """Return why a backend did not draw; `said` is the last line of the process that tried."""
+    expected = f"{backend} to draw"
+    kind = backend.partition("-")[0]
+    if "MUJOCO_EGL_DEVICE_ID" in said:
+        return Finding("render.device-id", expected, said, "unset MUJOCO_EGL_DEVICE_ID")
+    missing = {library: package for library, package in LIBRARIES[kind].items() if not loads(library)}
+    if missing:
+        found = f"{', '.join(missing)} cannot be loaded"
+        return Finding(f"render.{kind}.library-missing", expected, found, f"env/system.sh {' '.join(missing.values())}")
+    if kind == "egl" and not vendors():
+        found = f"EGL has no driver: no file in {' or '.join(VENDOR_FOLDERS)}"
+        return Finding("render.egl.no-driver", expected, found, REINSTALL)
+    return Finding("render.failed", expected, said, REINSTALL)
+
+
+def why_not_nvidia(instead: str) -> Finding | None:
+    """Return what is missing between EGL and the GPU, if it is known; `instead` says what happened."""
+
+    def finding(cause: str, found: str, fix: str) -> Finding:
+        return Finding(cause, NVIDIA_DRAWS, f"{instead}: {found}", fix)
+
+    diverted = {name: os.environ[name] for name in DIVERTING if os.environ.get(name)}
+    if os.environ.get("MUJOCO_GL") == "osmesa":
+        diverted |= {name: "osmesa" for name in ("MUJOCO_GL", "PYOPENGL_PLATFORM") if name in os.environ}
+    if diverted:
+        settings = " ".join(f"{name}={value}" for name, value in diverted.items())
+        return finding("render.diverted", settings, f"unset {' '.join(diverted)}")
+    capabilities = os.environ.get("NVIDIA_DRIVER_CAPABILITIES", "all")
+    if not {"all", "graphics"} & set(capabilities.split(",")):
+        found = f"NVIDIA_DRIVER_CAPABILITIES={capabilities} leaves graphics out of the container"
+        return finding("render.egl.capability-missing", found, "docker run … --env NVIDIA_DRIVER_CAPABILITIES=all")
+    if not loads(NVIDIA_EGL):
+        found = f"the driver's {NVIDIA_EGL} cannot be loaded: the driver was installed without its GL libraries"
+        fix = (
+            "on the host: ldconfig -p | grep libEGL_nvidia; Ubuntu: sudo apt-get install libnvidia-gl-…, of its version"
+        )
+        return finding("render.egl.driver-without-gl", found, fix)
+    if not any("libEGL_nvidia" in library for library in vendors().values()):
+        found = f"no file in {' or '.join(VENDOR_FOLDERS)} names {NVIDIA_EGL}"
+        fix = f"{sudo()}install -D -m 644 docker/10_nvidia.json {VENDOR_FOLDERS[1]}/10_nvidia.json"
+        return finding("render.egl.vendor-missing", found, fix)
+    nodes = [Path("/dev/nvidiactl"), *sorted(Path("/dev").glob("nvidia[0-9]*"))]
+    barred = [str(node) for node in nodes if not os.access(node, os.R_OK | os.W_OK)]
+    if barred:
+        fix = "ls -l /dev/nvidia*; sudo usermod -aG video,render $USER, then log out and back in"
+        return finding("render.egl.not-permitted", f"{', '.join(barred)} cannot be opened", fix)
+    return finding(
+        "render.software-on-gpu", "nothing that this check knows of is missing", "make check-gpu; nvidia-smi"
+    )
+
+
+def sudo() -> str:
+    """Return `sudo `, or nothing for root, who may not have it."""
+    return "sudo " if os.geteuid() else ""

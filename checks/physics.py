@@ -1,0 +1,215 @@
+"""What check_mujoco asks of the Fetch environments: one function a question, each raises Failure."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+import gymnasium
+import mujoco
+import numpy as np
+
+from checks import fetch, golden, scripted
+from checks.verdict import ROOT, Evidence, Failure
+
+PACKAGES = ("mujoco", "gymnasium", "gymnasium-robotics")  # whose versions must fit together
+KEYS = {"observation", "achieved_goal", "desired_goal"}
+REACH_SHAPES = {"observation": (10,), "achieved_goal": (3,), "desired_goal": (3,)}
+MOVE_STEPS = 5  # steps with one action component at ±1
+MOVE_MIN = 0.05  # metres the gripper must then have moved along that axis; 0.09 to 0.16 measured
+MOVE_STRAY = 0.02  # metres it may have moved along the others; up to 0.01 measured
+GOALS = 20  # of FetchReach, that the gripper must reach, each
+REACH_STEPS = 15  # within so many steps; at most 4 measured
+HELD = 0.02  # metres between gripper and object once it is grasped; at most 0.006 measured
+SEEDED_STEPS = 40
+
+
+def versions() -> str:
+    """Return the installed versions of PACKAGES."""
+    return ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+
+
+def bounds() -> str:
+    """Return what requirements.in says of PACKAGES and the lock pins: `mujoco>=3.8.1,<3.12, … ; locked: …`."""
+    lines = "|".join(rf"{name}(?![\w-])" for name in PACKAGES)
+    asked = re.findall(rf"^((?:{lines})[^\s#]+)", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    locked = re.findall(rf"^((?:{lines})[^\s\\]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    return f"requirements.in bounds {', '.join(asked) or 'none'}; locked are {', '.join(locked)}"
+
+
+def wrong(cause: str, expected: str, found: str) -> Failure:
+    """Return the Failure of physics that is not what was locked; the gate behind the fix sees what differs."""
+    return Failure(cause, expected=expected, found=f"{found}; {versions()}", fix="make venv")
+
+
+def check_registry(evidence: Evidence) -> None:
+    """Raise Failure unless every Fetch environment of the protocol is registered."""
+    evidence["registered"] = fetch.registered()
+    if missing := sorted(set(fetch.ENV_IDS) - set(evidence["registered"])):
+        expected = f"the environments {', '.join(fetch.ENV_IDS)}"
+        raise wrong("mujoco.not-registered", expected, f"not registered: {', '.join(missing)}")
+
+
+def check_observation(env: gymnasium.Env, observation: dict[str, np.ndarray], shapes=None) -> None:
+    """Raise Failure unless the observation is what the environment's observation space promises.
+
+    `shapes`, if given, maps keys to the shapes that this environment is known to have.
+    """
+    found = {key: (value.shape, str(value.dtype)) for key, value in observation.items()}
+    valid = (
+        set(observation) == KEYS
+        and all(value.dtype == np.float64 and np.isfinite(value).all() for value in observation.values())
+        and env.observation_space.contains(observation)
+        and (shapes is None or all(observation[key].shape == shape for key, shape in shapes.items()))
+    )
+    if not valid:
+        expected = f"{env.spec.id} to give finite float64 arrays {shapes or sorted(KEYS)}"
+        raise wrong("mujoco.bad-observation", expected, str(found))
+
+
+def check_environment(env_id: str) -> list[scripted.State]:
+    """Let the scripted policy act in an environment and return its states. Raises Failure."""
+    task = scripted.task_of(env_id)
+    states = []
+    try:
+        with fetch.made(env_id) as env:
+            for state in scripted.rollout(env, golden.SEED, golden.STEPS[task]):
+                check_observation(env, state.observation, REACH_SHAPES if task == "Reach" else None)
+                if not np.isfinite(state.reward):
+                    raise ValueError(f"reward {state.reward}")
+                states.append(state)
+            warnings = sum(int(warning.number) for warning in env.unwrapped.data.warning)
+    except (AssertionError, AttributeError, TypeError, ValueError) as reason:
+        said = next(iter(str(reason).splitlines()), "no message")
+        found = f"{type(reason).__name__}: {said}; these versions do not fit together ({bounds()})"
+        raise wrong("mujoco.version-mismatch", f"{env_id} to be made and to run", found) from reason
+    if warnings:
+        raise wrong("mujoco.warnings", f"{env_id} to run without a warning from the simulator", f"{warnings} warnings")
+    return states
+
+
+def check_success(env_id: str, states: list[scripted.State]) -> None:
+    """Raise Failure unless the scripted policy did its task: in Slide, to strike the puck."""
+    task = scripted.task_of(env_id)
+    if task == "PickAndPlace":
+        held = [state.observation for state in states[scripted.GRASPED :]]
+        apart = max(np.linalg.norm(seen["observation"][:3] - seen["achieved_goal"]) for seen in held)
+        if not apart < HELD:
+            expected = f"the fingers of {env_id} to hold the object within {HELD} m while they lift it"
+            raise wrong("mujoco.dropped", expected, f"{apart:.3f} m between them")
+    moved = float(np.linalg.norm(states[-1].observation["achieved_goal"] - states[0].observation["achieved_goal"]))
+    if not (moved > scripted.STRIKE if task == "Slide" else states[-1].is_success):
+        found = f"after {len(states) - 1} steps the task is not done; moved: {moved:.3f} m"
+        raise wrong("mujoco.goal-missed", f"a scripted policy to do what {env_id} asks for", found)
+
+
+def check_every_environment(evidence: Evidence) -> dict[str, golden.Rows]:
+    """Ask each environment in turn; return what the golden record has of them, by id. Raises Failure."""
+    rows = {}
+    for env_id in fetch.ENV_IDS:
+        states = check_environment(env_id)
+        check_success(env_id, states)
+        rows[env_id] = [golden.row(state.observation) for state in states]
+    evidence["steps"] = {env_id: len(its) - 1 for env_id, its in rows.items()}
+    return rows
+
+
+def check_gripper(evidence: Evidence) -> None:
+    """Push each of x, y, z both ways and see that the gripper goes there. Raises Failure."""
+    evidence["moves_m"] = {}
+    with fetch.made(fetch.SMOKE_ENV) as env:
+        for axis, name in enumerate("xyz"):
+            for sign in (1, -1):
+                observation, _ = env.reset(seed=0)
+                start = observation["achieved_goal"].copy()
+                action = np.zeros(4, np.float32)
+                action[axis] = sign
+                for _ in range(MOVE_STEPS):
+                    observation, *_ = env.step(action)
+                move = observation["achieved_goal"] - start
+                label = f"{'+' if sign > 0 else '-'}{name}"
+                evidence["moves_m"][label] = move.round(6).tolist()
+                stray = np.abs(np.delete(move, axis)).max()
+                if move[axis] * sign < MOVE_MIN or stray > MOVE_STRAY:
+                    expected = (
+                        f"action {label} for {MOVE_STEPS} steps to move the gripper ≥ {MOVE_MIN} m there, "
+                        f"≤ {MOVE_STRAY} m elsewhere"
+                    )
+                    raise wrong("mujoco.disobeys", expected, f"a move of {move.round(4).tolist()} m")
+
+
+def check_goals(evidence: Evidence) -> None:
+    """Raise Failure unless a proportional controller brings the gripper to each of GOALS goals."""
+    evidence["steps_to_goal"] = []
+    with fetch.made("FetchReach-v4") as env:
+        for seed in range(GOALS):
+            states = scripted.rollout(env, seed, REACH_STEPS)
+            steps = next((step for step, state in enumerate(states) if state.is_success), None)
+            evidence["steps_to_goal"].append(steps)
+            if steps is None:
+                expected = f"a proportional controller to reach the goal of seed {seed} in {REACH_STEPS} steps"
+                raise wrong("mujoco.goal-missed", expected, "it did not")
+
+
+def trajectory(seed: int) -> np.ndarray:
+    """Return what FetchPickAndPlace shows over seeded random steps: float64, (SEEDED_STEPS + 1, 31)."""
+    with fetch.made("FetchPickAndPlace-v4") as env:
+        observation, _ = env.reset(seed=seed)
+        rows = [np.concatenate([observation[key] for key in sorted(KEYS)])]
+        for action in np.random.default_rng(seed).uniform(-1, 1, (SEEDED_STEPS, 4)).astype(np.float32):
+            observation, *_ = env.step(action)
+            rows.append(np.concatenate([observation[key] for key in sorted(KEYS)]))
+    return np.array(rows)
+
+
+def check_determinism(evidence: Evidence) -> None:
+    """Raise Failure unless one seed gives one trajectory, and another seed another."""
+    first, again, other = trajectory(7), trajectory(7), trajectory(8)
+    difference = np.abs(first - again).max(axis=1)
+    evidence["same_seed_difference"] = float(difference.max())
+    if difference.any():
+        raise Failure(
+            "mujoco.not-deterministic",
+            expected="the same seed to give the same trajectory, to the last bit",
+            found=f"a difference of {difference.max():.1e} from step {int((difference > 0).argmax())} on",
+            fix="make venv; if it stays, test this machine's memory and processor",
+        )
+    if np.array_equal(first, other):
+        raise wrong("mujoco.seed-ignored", "another seed to give another trajectory", "the same one")
+
+
+def check_golden(rows: dict[str, golden.Rows], evidence: Evidence) -> float:
+    """Compare with the golden record; return the largest difference in metres. Raises Failure."""
+    recorded = golden.load()
+    found = {
+        env_id: golden.difference(env_id, its, recorded["tasks"][scripted.task_of(env_id)])
+        for env_id, its in rows.items()
+    }
+    evidence["golden"] = {env_id: one._asdict() for env_id, one in found.items()}
+    worst = max(found.values(), key=lambda one: (one.first_over is not None, one.metres))
+    if worst.first_over is not None:
+        raise wrong(
+            "mujoco.physics",
+            f"the locked physics, which is that of mujoco {recorded['mujoco']}",
+            f"physics differs from the locked physics by {worst}, and more than it may from step {worst.first_over} on",
+        )
+    return worst.metres
+
+
+def ask(evidence: Evidence) -> tuple[str, ...]:
+    """Ask all questions; return the words of the verdict's line. Raises Failure."""
+    evidence["versions"] = versions()
+    evidence["mujoco"] = mujoco.mj_versionString()
+    check_registry(evidence)
+    rows = check_every_environment(evidence)
+    check_gripper(evidence)
+    check_goals(evidence)
+    check_determinism(evidence)
+    metres = check_golden(rows, evidence)  # last: what else is wrong says more than that it differs
+    return (
+        f"mujoco {evidence['mujoco']}",
+        f"{len(rows)} Fetch environments",
+        f"the locked physics to {metres:.0e} m",
+        f"{GOALS} goals reached",
+        "same seed, same trajectory",
+    )
