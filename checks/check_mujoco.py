@@ -25,15 +25,13 @@ def import_failure(reason: Exception) -> Failure:
     """Return what an import that failed means: a package, a library of the system, or the venv."""
     wanted = "to import mujoco, gymnasium and gymnasium_robotics"
     if isinstance(reason, ModuleNotFoundError):
-        return Failure("mujoco.package-missing", expected=wanted, found=str(reason), fix="make venv")
+        # A package that is there without the module that another one wants is of another version than that one knows.
+        cause = "mujoco.version-mismatch" if "." in (reason.name or "") else "mujoco.package-missing"
+        return Failure(cause, expected=wanted, found=str(reason), fix="make venv")
     lacking = LIBRARY_LACKS.search(str(reason))
     if lacking and (package := LIBRARIES.get(Path(lacking[1]).name)):
-        sudo = "sudo " if os.geteuid() else ""
         return Failure(
-            "mujoco.library-missing",
-            expected=wanted,
-            found=lacking[0],
-            fix=f"{sudo}apt-get install -y --reinstall {package} (or this system's package of {Path(lacking[1]).name})",
+            "mujoco.library-missing", expected=wanted, found=lacking[0], fix=f"env/system.sh --reinstall {package}"
         )
     return Failure("mujoco.import", expected=wanted, found=str(reason).strip(), fix="make venv")
 

@@ -94,6 +94,7 @@ def train(arguments: argparse.Namespace, device: str, evidence: Evidence):
     least = 2 if arguments.n_envs == 1 else 1
     n_steps = nearest_divisor(arguments.total_steps // arguments.n_envs, ROLLOUT_STEPS, least)
     batch_size = nearest_divisor(n_steps * arguments.n_envs, BATCH_SIZE, least=2)
+    progress = Progress(arguments.total_steps)
     env = make_vec_env(fetch.SMOKE_ENV, n_envs=arguments.n_envs, seed=SEED, vec_env_cls=ThreadVecEnv)
     try:
         model = PPO(
@@ -114,13 +115,11 @@ def train(arguments: argparse.Namespace, device: str, evidence: Evidence):
             )
         untrained = mean_return(lambda observation: model.predict(observation, deterministic=True)[0])
         before = {name: value.detach().clone() for name, value in model.policy.named_parameters()}
-        progress = Progress(arguments.total_steps)
         started = time.perf_counter()
-        try:
-            model.learn(arguments.total_steps, callback=progress, tb_log_name="ppo_smoke")
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise train_errors.meaning(error, model.num_timesteps) from error
+        model.learn(arguments.total_steps, callback=progress, tb_log_name="ppo_smoke")
         seconds = time.perf_counter() - started
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise train_errors.meaning(error, progress.num_timesteps) from error
     finally:
         env.close()
     after = dict(model.policy.named_parameters())

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import zipfile
 from pathlib import Path
 
-import imageio.v3 as imageio
 import pytest
 from conftest import Clone, in_namespace
 

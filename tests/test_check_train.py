@@ -1,0 +1,199 @@
+"""check_train sees a loop that breaks, a policy that does not learn, and a checkpoint that is not what was trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import in_namespace
+from verdicts import LAB, SHORT, assert_one_clear_error, evidence, injects, remedy, with_fault
+
+from checks.train_errors import meaning
+
+
+def test_checkpoint_is_trained_for_exactly_the_steps_asked_for(lab, tmp_path):
+    out = tmp_path / "short.zip"
+    run = lab.ok(*LAB, "checks", "ppo-smoke", "--n-envs", "4", "--total-steps", "2000", "--out", str(out))
+    assert run.stdout.startswith("ok        train    PPO 2,000 steps on cpu · ")
+    with zipfile.ZipFile(out) as archive:
+        assert json.loads(archive.read("data"))["num_timesteps"] == 2000
+    record = evidence(lab, "train")["evidence"]
+    assert record["replay"] == {"largest_action_difference": 0.0, "timesteps": 2000}
+    assert list(Path(record["tensorboard"]).glob("events.out.tfevents.*"))
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_same_seed_trains_the_same_policy(lab, tmp_path):
+    curves = []
+    for _ in range(2):
+        lab.ok(*LAB, "checks", "ppo-smoke", "--total-steps", "2000", "--out", str(tmp_path / "short.zip"))
+        record = evidence(lab, "train")["evidence"]
+        curves.append((record["learning_curve"], record["largest_parameter_change"], record["mean_return"]))
+    assert curves[0] == curves[1]
+
+
+def test_threads_give_the_rollouts_of_stable_baselines3s_own_environment(lab):
+    program = lab.path / "compare.py"
+    program.write_text(
+        "import numpy as np\n"
+        "from checks import fetch\n"
+        "from checks.thread_vec_env import ThreadVecEnv\n"
+        "from stable_baselines3.common.env_util import make_vec_env\n"
+        "from stable_baselines3.common.vec_env import DummyVecEnv\n"
+        "envs = [make_vec_env(fetch.SMOKE_ENV, 3, seed=1, vec_env_cls=c) for c in (ThreadVecEnv, DummyVecEnv)]\n"
+        "first = [env.reset() for env in envs]\n"
+        "actions = np.random.default_rng(0).uniform(-1, 1, (120, 3, 4)).astype(np.float32)\n"
+        "for action in actions:\n"
+        "    (o1, r1, d1, i1), (o2, r2, d2, i2) = [env.step(action) for env in envs]\n"
+        "    assert all(np.array_equal(o1[k], o2[k]) for k in o1) and (r1 == r2).all() and (d1 == d2).all()\n"
+        "    assert [set(i) for i in i1] == [set(i) for i in i2]\n"
+        "    assert [i['TimeLimit.truncated'] for i in i1] == [i['TimeLimit.truncated'] for i in i2]\n"
+        "assert d1.dtype == d2.dtype and r1.dtype == r2.dtype\n"
+        "[env.close() for env in envs]\n"
+    )
+    lab.ok("docker/dev.sh", "python", "compare.py")
+    program.unlink()
+
+
+# Faults, each in a PPO that is the real one but for it.
+
+PPO = """
+    import torch, stable_baselines3
+    class PPO(stable_baselines3.PPO):
+        {}
+    stable_baselines3.PPO = PPO
+"""
+ENVIRONMENT = """
+    from checks import fetch
+    class Step(fetch.gymnasium.Wrapper):
+        def step(self, action):
+            {}
+            return self.env.step(action)
+    inner = fetch.gymnasium.spec(fetch.SMOKE_ENV)
+    make = lambda **options: Step(inner.make(**options))
+    fetch.gymnasium.register("Faulty-v0", make, max_episode_steps=50)
+    fetch.SMOKE_ENV = "Faulty-v0"
+"""
+AFTER_INIT = "def __init__(self, *a, **k): super().__init__(*a, **k); {}"
+
+
+@injects("train.shape", "a policy made for observations of another length")
+@injects("train.dtype", "a policy in double precision under observations in single")
+@injects("train.device-mixed", "a policy with one layer on another device")
+@injects("train.not-finite", "a learning rate that drives the parameters to infinity")
+@injects("train.crashed", "an environment that raises at step 301")
+@injects("train.not-moved", "a learning rate of 0")
+@injects("train.steps", "a loop that stops after its first rollout")
+@injects("train.leak", "an environment that keeps 1 MiB of every step")
+@injects("train.not-loadable", "a checkpoint cut short")
+@injects("train.checkpoint-differs", "a checkpoint of other parameters than those trained")
+@pytest.mark.parametrize(
+    ("cause", "fault"),
+    [
+        (
+            "train.shape",
+            PPO.format(AFTER_INIT.format("self.policy.mlp_extractor.policy_net[0] = torch.nn.Linear(17, 64)")),
+        ),
+        ("train.dtype", PPO.format(AFTER_INIT.format("self.policy.mlp_extractor.double()"))),
+        ("train.device-mixed", PPO.format(AFTER_INIT.format("self.policy.value_net.to('meta')"))),
+        (
+            "train.not-finite",
+            PPO.format("def __init__(self, *a, **k): super().__init__(*a, learning_rate=1e20, **k)"),
+        ),
+        (
+            "train.crashed",
+            ENVIRONMENT.format(
+                "self.n = getattr(self, 'n', 0) + 1\n            if self.n > 150: raise RuntimeError('gone')"
+            ),
+        ),
+        ("train.not-moved", PPO.format("def __init__(self, *a, **k): super().__init__(*a, learning_rate=0.0, **k)")),
+        (
+            "train.steps",
+            PPO.format("def learn(self, total, **k): return super().learn(self.n_steps * self.n_envs, **k)"),
+        ),
+        (
+            "train.leak",
+            ENVIRONMENT.format("fetch.kept = [*getattr(fetch, 'kept', []), b'x' * 2**20]"),
+        ),
+        (
+            "train.not-loadable",
+            PPO.format("def save(self, path): super().save(path); path.write_bytes(path.read_bytes()[:5000])"),
+        ),
+        (
+            "train.checkpoint-differs",
+            PPO.format(
+                "def save(self, path):\n            bias = self.policy.action_net.bias.data\n"
+                "            bias += 1e-6; super().save(path); bias -= 1e-6"
+            ),
+        ),
+    ],
+    ids=lambda value: value if value.startswith("train.") else "",
+)
+def test_fault_in_the_loop_is_named(lab, tmp_path, cause, fault):
+    out = tmp_path / "ppo.zip"
+    out.write_bytes(b"an earlier, good checkpoint")
+    fault = "    check.ROLLOUT_STEPS, check.EPISODES = 40, 1  # five rollouts" + fault
+    run = with_fault(lab, "train", fault, *SHORT, "--out", str(out))
+    assert_one_clear_error(run, "train", cause)
+    assert (out.read_bytes(), list(tmp_path.iterdir())) == (b"an earlier, good checkpoint", [out])
+    if cause in ("train.shape", "train.crashed"):
+        assert "Traceback" in evidence(lab, "train")["traceback"]
+    if cause == "train.crashed":
+        assert "after 300 steps: RuntimeError: gone" in run.stderr
+
+
+@injects("train.device", "EXPECT=gpu with torch's CPU wheel, which trains on the CPU without a word", "EXPECT=cpu")
+def test_training_elsewhere_than_asked(lab, tmp_path):
+    command = (*SHORT, "--out", str(tmp_path / "ppo.zip"))
+    run = with_fault(lab, "train", "check.EPISODES = 1", *command, EXPECT="gpu")
+    assert_one_clear_error(run, "train", "train.device")
+    assert remedy(run) == "make check-gpu"
+    assert run.stderr.rstrip().endswith("EXPECT=cpu")
+    assert with_fault(lab, "train", "check.EPISODES = 1", *command, EXPECT="cpu").stdout.startswith("ok ")
+
+
+@injects("train.out-of-memory", "recorded words of torch")
+def test_memory_of_the_gpu_is_told_from_other_causes():
+    said = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.19 GiB"
+    finding = meaning(RuntimeError(said), 8).finding
+    assert (finding.cause, "after 8 steps" in finding.found) == ("train.out-of-memory", True)
+
+
+@injects("train.not-learning", "a learning rate of 1e-7")
+def test_training_that_does_not_learn_is_a_failure(lab, tmp_path):
+    """All of PPO runs, and the learning rate is nothing: only the comparison with the untrained policy tells."""
+    fault = PPO.format("def __init__(self, *a, **k): super().__init__(*a, learning_rate=1e-7, **k)")
+    fault += "    check.EPISODES, check.LEARNS_WITHIN = 2, 2000  # learning takes 50,000, not learning shows sooner"
+    run = with_fault(lab, "train", fault, "--total-steps", "2000", "--out", str(tmp_path / "lazy.zip"))
+    assert_one_clear_error(run, "train", "train.not-learning")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_ended_training_leaves_the_earlier_checkpoint(lab, tmp_path, ending):
+    out = tmp_path / "ppo.zip"
+    out.write_bytes(b"an earlier, good checkpoint")
+    process = lab.start(*LAB, "checks", "ppo-smoke", "--total-steps", "40000", "--out", str(out))
+    assert "train: 5,000 of 40,000" in next(line for line in process.stderr if line.startswith("train: "))
+    os.killpg(process.pid, ending)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+    assert out.read_bytes() == b"an earlier, good checkpoint"
+    if ending != signal.SIGKILL:
+        assert list(tmp_path.iterdir()) == [out]
+        assert "Traceback" not in err
+
+
+@injects("output.unwritable", "a file system of 100 KB; an --out in /proc; a read-only proof/")
+def test_full_disk_leaves_the_earlier_checkpoint(lab, tmp_path):
+    mount = f"mount -t tmpfs -o size=100k tmpfs '{tmp_path}'; echo good >'{tmp_path}/ppo.zip'"
+    script = f'"$@"; status=$?; cat "{tmp_path}/ppo.zip"; ls -A "{tmp_path}"; exit $status'
+    command = (*LAB, "checks", "ppo-smoke", *SHORT, "--out", f"{tmp_path}/ppo.zip")
+    run = lab.run(*in_namespace(mount, "bash", "-c", script, "bash", *command))
+    assert_one_clear_error(run, "train", "output.unwritable")
+    assert "No space left on device" in run.stderr
+    assert run.stdout == "good\nppo.zip\n"
