@@ -1,34 +1,12 @@
-"""The checks go red when they should, say why, and leave nothing half-done."""
+"""What all checks share: the command line, the evidence, the table at the end."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Clone, in_namespace
-
-LAB = ("docker/dev.sh", "python", "-m")
-SHORT = ("--n-envs", "2", "--total-steps", "400")
-
-
-def evidence(lab: Clone, check: str) -> dict:
-    return json.loads((lab.path / f"proof/{check}.json").read_text())
-
-
-def assert_one_clear_error(run: subprocess.CompletedProcess, check: str, cause: str) -> None:
-    """Expected, found, fix: each once, and no traceback."""
-    assert run.returncode == 1, run.stdout + run.stderr
-    assert run.stderr.count(f"error: {check}: expected ") == 1, run.stderr
-    assert run.stderr.count(f"[{cause}]\n") == 1, run.stderr
-    assert run.stderr.count("\nfix: ") == 1
-    assert "Traceback" not in run.stderr
-
-
-def hidden_files(lab: Clone) -> list[str]:
-    return sorted(path.name for path in lab.path.glob(".*-*.*"))
-
+from conftest import in_namespace
+from verdicts import LAB, SHORT, assert_one_clear_error, evidence
 
 # the command line
 
@@ -104,3 +82,35 @@ def test_evidence_that_cannot_be_written_is_a_failure(lab):
     mount = "mkdir -p proof; mount -t tmpfs -o ro tmpfs proof"
     run = lab.run(*in_namespace(mount, *LAB, "checks", "gpu"))
     assert_one_clear_error(run, "gpu", "output.unwritable")
+
+
+# the table at the end of make verify
+
+
+def test_table_has_what_to_mend_first_on_top(lab, tmp_path):
+    for check in ("gpu", "mujoco"):
+        lab.ok(*LAB, "checks", check)
+    lab.ok(*LAB, "checks", "ppo-smoke", *SHORT, "--out", str(tmp_path / "ppo.zip"))
+    lab.ok(*LAB, "checks", "render", "--out", str(tmp_path / "frame.png"), MUJOCO_EGL_DEVICE_ID="7")
+    table = lab.ok(*LAB, "checks.summary").stdout.splitlines()
+    assert table[1].startswith("to mend first: ") and table[1].endswith("[render.device-id]")
+    assert table[2].startswith("  unset MUJOCO_EGL_DEVICE_ID")
+    assert [line.split()[:2] for line in table[5:9]] == [
+        ["gpu", "skip"],
+        ["mujoco", "ok"],
+        ["render", "degraded"],
+        ["train", "ok"],
+    ]
+    assert table[-1].startswith("verified: ")
+
+
+def test_table_of_missing_or_failed_evidence_is_an_error(lab):
+    path = lab.path / "proof/render.json"
+    lab.run(*LAB, "checks", "render", MUJOCO_GL="glx")
+    run = lab.run(*LAB, "checks.summary")
+    assert run.returncode == 1 and run.stdout.splitlines()[-1] == "not verified: render"
+    path.write_text("{")
+    run = lab.run(*LAB, "checks.summary")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "no evidence of check render" in run.stderr
+    path.unlink()

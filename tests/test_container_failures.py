@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from engines import BASE, base_archive, boxed, docker, docker_daemon
+from verdicts import injects
 
 
 def assert_one_clear_error(run: subprocess.CompletedProcess, what: str, fix: str) -> None:
@@ -33,10 +34,13 @@ def test_socket_of_others(place, daemon, box):
     assert_one_clear_error(run, "permission denied", "sudo usermod -aG docker")
 
 
+@injects("gpu.toolkit-missing", "EXPECT=gpu, with a Docker that has no NVIDIA runtime", "make venv EXPECT=cpu")
 def test_gpu_that_no_runtime_gives(box):
     run = box.run("make", "venv", EXPECT="gpu")
     assert_one_clear_error(run, "docker cannot give the GPU to a container", "NVIDIA Container Toolkit")
-    assert 'could not select device driver "" with capabilities: [[gpu]]' in run.stderr
+    assert 'could not select device driver "" with capabilities: [[gpu]] [gpu.toolkit-missing]' in run.stderr
+    assert run.stderr.rstrip().splitlines()[-2].endswith("without a GPU: EXPECT=cpu")
+    box.ok("make", "venv", EXPECT="cpu")
 
 
 def test_registry_out_of_reach(box):
