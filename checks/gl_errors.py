@@ -53,8 +53,8 @@ def why_not(backend: str, said: str) -> Finding:
     if missing:
         found = f"{', '.join(missing)} cannot be loaded"
         return Finding(f"render.{kind}.library-missing", expected, found, f"env/system.sh {' '.join(missing.values())}")
-    if kind == "egl" and not vendors():
-        found = f"EGL has no driver: no file in {' or '.join(VENDOR_FOLDERS)}"
+    if kind == "egl" and not any(loads(library) for library in vendors().values()):
+        found = f"EGL has no driver: no file in {' or '.join(VENDOR_FOLDERS)} names one that loads"
         return Finding("render.egl.no-driver", expected, found, REINSTALL)
     return Finding("render.failed", expected, said, REINSTALL)
 
