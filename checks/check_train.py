@@ -20,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,64 +61,75 @@ def nearest_divisor(number: int, target: int, least: int = 1) -> int:
     return min(divisors, key=lambda divisor: abs(math.log(divisor / target)))
 
 
-def mean_return(act: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
-    """Return the mean return of a policy over EPISODES, whose seeds are the same for every policy."""
-    from checks import fetch
-
-    returns = []
-    with fetch.made(fetch.SMOKE_ENV) as env:
-        for episode in range(EPISODES):
-            observation, _ = env.reset(seed=EVALUATION_SEED + episode)
-            rewards, done = [], False
-            while not done:
-                observation, reward, terminated, truncated, _ = env.step(act(observation))
-                rewards.append(reward)
-                done = terminated or truncated
-            returns.append(sum(rewards))
-    return float(np.mean(returns))
-
-
-def train(arguments: argparse.Namespace, device: str, evidence: Evidence):
-    """Train and return the model; its environment is closed. Raises Failure."""
-    import torch
-    from stable_baselines3 import PPO
+@contextmanager
+def environments(arguments: argparse.Namespace) -> Iterator[tuple]:
+    """Make the environments to train in and the EPISODES to evaluate in; close them. Raises Failure."""
     from stable_baselines3.common.env_util import make_vec_env
 
     from checks import fetch
+    from checks.process_vec_env import ProcessEnded, ProcessVecEnv
+
+    def made(n_envs: int, seed: int) -> closing:
+        return closing(make_vec_env(fetch.SMOKE_ENV, n_envs=n_envs, seed=seed, vec_env_cls=ProcessVecEnv))
+
+    try:
+        with made(arguments.n_envs, arguments.seed) as training, made(EPISODES, EVALUATION_SEED) as evaluation:
+            yield training, evaluation
+    except ProcessEnded as reason:
+        raise Failure(
+            "train.process-ended",
+            expected="the processes that simulate to last",
+            found=str(reason),
+            fix="free -h; sudo dmesg | grep -i -e oom -e segfault",
+        ) from reason
+
+
+def mean_return(evaluation, act: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
+    """Return the mean return of a policy over EPISODES at once, whose seeds are the same for every policy."""
+    evaluation.seed(EVALUATION_SEED)
+    observation = evaluation.reset()
+    returns, ended = np.zeros(EPISODES), np.zeros(EPISODES, bool)
+    while not ended.all():
+        observation, reward, done, _ = evaluation.step(act(observation))
+        returns += np.where(ended, 0, reward)
+        ended |= done
+    return float(returns.mean())
+
+
+def train(arguments: argparse.Namespace, device: str, env, evaluation, evidence: Evidence):
+    """Train in `env` and return the model. Raises Failure."""
+    import torch
+    from stable_baselines3 import PPO
+
     from checks.progress import Progress
-    from checks.thread_vec_env import ThreadVecEnv
 
     torch.set_num_threads(1)  # the networks are small: more threads are slower, and round differently
     # PPO normalises advantages, for which a rollout and a batch must have two steps.
     least = 2 if arguments.n_envs == 1 else 1
     n_steps = nearest_divisor(arguments.total_steps // arguments.n_envs, ROLLOUT_STEPS, least)
     batch_size = nearest_divisor(n_steps * arguments.n_envs, BATCH_SIZE, least=2)
-    env = make_vec_env(fetch.SMOKE_ENV, n_envs=arguments.n_envs, seed=SEED, vec_env_cls=ThreadVecEnv)
-    try:
-        model = PPO(
-            "MultiInputPolicy",
-            env,
-            n_steps=n_steps,
-            batch_size=batch_size,
-            seed=SEED,
-            device=device,
-            tensorboard_log=str(PROOF / "tensorboard"),
+    model = PPO(
+        "MultiInputPolicy",
+        env,
+        n_steps=n_steps,
+        batch_size=batch_size,
+        seed=arguments.seed,
+        device=device,
+        tensorboard_log=str(PROOF / "tensorboard"),
+    )
+    if (used := model.device.type) != device:
+        raise Failure(
+            "train.device",
+            expected=f"training on {device}",
+            found=f"training on {used}",
+            fix="make check-gpu; or, to train on the CPU: EXPECT=cpu",
         )
-        if (used := model.device.type) != device:
-            raise Failure(
-                "train.device",
-                expected=f"training on {device}",
-                found=f"training on {used}",
-                fix="make check-gpu; or, to train on the CPU: EXPECT=cpu",
-            )
-        untrained = mean_return(lambda observation: model.predict(observation, deterministic=True)[0])
-        before = {name: value.detach().clone() for name, value in model.policy.named_parameters()}
-        progress = Progress(arguments.total_steps)
-        started = time.perf_counter()
-        model.learn(arguments.total_steps, callback=progress, tb_log_name="ppo_smoke")
-        seconds = time.perf_counter() - started
-    finally:
-        env.close()
+    untrained = mean_return(evaluation, lambda observation: model.predict(observation, deterministic=True)[0])
+    before = {name: value.detach().clone() for name, value in model.policy.named_parameters()}
+    progress = Progress(arguments.total_steps)
+    started = time.perf_counter()
+    model.learn(arguments.total_steps, callback=progress, tb_log_name="ppo_smoke")
+    seconds = time.perf_counter() - started
     after = dict(model.policy.named_parameters())
     unmoved = [name for name, value in after.items() if torch.equal(before[name], value)]
     infinite = [name for name, value in after.items() if not torch.isfinite(value).all()]
@@ -188,13 +201,19 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     os.environ["MUJOCO_GL"] = "disable"  # training needs no GL, whatever is wrong with it
     device = "cuda" if expected() == "gpu" else "cpu"
     # Created first: an output that cannot be written is found before 50,000 steps are spent.
-    with written_by_rename(arguments.out) as checkpoint:
-        model = train(arguments, device, evidence)
+    with (
+        written_by_rename(arguments.out) as checkpoint,
+        environments(arguments) as (env, evaluation),
+        ThreadPoolExecutor() as pool,
+    ):
+        model = train(arguments, device, env, evaluation, evidence)
         model.save(checkpoint)
-        replay(model, checkpoint, device, evidence)
+        replayed = pool.submit(replay, model, checkpoint, device, evidence)  # most of it is the import of torch
         generator = np.random.default_rng(SEED)
-        trained = mean_return(lambda observation: model.predict(observation, deterministic=True)[0])
-        random = mean_return(lambda _: generator.uniform(-1, 1, model.action_space.shape).astype(np.float32))
+        shape = (EPISODES, *model.action_space.shape)
+        trained = mean_return(evaluation, lambda observation: model.predict(observation, deterministic=True)[0])
+        random = mean_return(evaluation, lambda _: generator.uniform(-1, 1, shape).astype(np.float32))
+        replayed.result()
         evidence["mean_return"] |= {"trained": trained, "random": random}
         bound = max(random, evidence["mean_return"]["untrained"] + LEARNED)
         if arguments.total_steps >= LEARNS_WITHIN and not trained > bound:
@@ -226,6 +245,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument(
         "--total-steps", type=positive, default=TOTAL_STEPS, help="a multiple of --n-envs (%(default)s)"
     )
+    arguments.add_argument("--seed", type=int, default=SEED, help="of networks, environments and actions (%(default)s)")
     arguments.add_argument(
         "--out", type=output_file(".zip"), default=ROOT / "ppo_smoke.zip", help="the checkpoint (%(default)s)"
     )
