@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The lab's venv as one would make it without the lab: the stock venv, pip, and the same locks.
+#
+#     bench/pip.sh FOLDER
+set -euo pipefail
+folder=${1:?}
+base=$(sed -n 's/^python //p' "${VIRTUAL_ENV:?}/.requirements_hash")
+locks=(-r requirements.txt)
+if grep -qx 'torch env/torch-cpu.txt' "$VIRTUAL_ENV/.requirements_hash"; then # the base layer has none
+  locks+=(-r env/torch-cpu.txt -r env/torch-cpu-needs.txt)
+  locks+=(--extra-index-url "$(sed -n 's/^# index: //p' env/torch-cpu.txt)")
+fi
+"$base" -m venv --system-site-packages "$folder"
+PIP_CONSTRAINT='' "$folder/bin/pip" install --quiet --disable-pip-version-check "${locks[@]}"

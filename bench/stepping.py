@@ -1,0 +1,112 @@
+"""Steps/s of eight environments with random actions, by number of cores; runs in the lab, or in EnvPool's venv.
+
+    python -m bench.stepping dummy | lab | physics | envpool
+
+Prints JSON: {"1": …, "2": …}, to eight cores or as many as there are. `physics` is the 20 mj_step of a step and
+nothing else, in threads: what no vectorised environment can exceed without other physics.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+ENV = "FetchReachDense-v4"
+N_ENVS = 8
+WARM_UP = 20  # steps of all environments
+WINDOW = 3.0  # seconds
+
+
+def rate(step: Callable[[np.ndarray], object]) -> float:
+    """Return how many environments a second `step`, which takes actions of shape (N_ENVS, 4), steps."""
+    actions = np.random.default_rng(0).uniform(-1, 1, (100, N_ENVS, 4)).astype(np.float32)
+    for action in actions[:WARM_UP]:
+        step(action)
+    started = time.perf_counter()
+    for count, action in enumerate(itertools.cycle(actions), 1):
+        step(action)
+        if (seconds := time.perf_counter() - started) >= WINDOW:
+            return count * N_ENVS / seconds
+
+
+def vectorised(processes: bool) -> float:
+    """The environments as Stable-Baselines3 is given them, one after the other or in processes."""
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    from checks import fetch
+    from checks.process_vec_env import ProcessVecEnv
+
+    vec_env_cls = ProcessVecEnv if processes else DummyVecEnv
+    env = make_vec_env(fetch.SMOKE_ENV, n_envs=N_ENVS, seed=0, vec_env_cls=vec_env_cls)
+    env.reset()
+    measured = rate(env.step)
+    env.close()
+    return measured
+
+
+def envpool(cores: int) -> float:
+    """EnvPool's own C++ environments, with a thread for each core."""
+    import envpool
+
+    env = envpool.make_gymnasium(ENV, num_envs=N_ENVS, num_threads=cores, seed=0)
+    env.reset()
+    measured = rate(env.step)
+    env.close()
+    return measured
+
+
+def physics(cores: int) -> float:
+    """The simulator alone, told where the gripper shall go as the environment tells it."""
+    import mujoco
+
+    from checks import fetch
+
+    with fetch.made(fetch.SMOKE_ENV) as env:
+        env.reset(seed=0)
+        environment = env.unwrapped
+        model, substeps = environment.model, environment.n_substeps
+        gripper = model.body("robot0:gripper_link").id
+        states = [mujoco.MjData(model) for _ in range(N_ENVS)]
+        for state in states:
+            state.qpos[:], state.qvel[:] = environment.data.qpos, environment.data.qvel
+            state.mocap_quat[:] = environment.data.mocap_quat
+            mujoco.mj_forward(model, state)
+
+    def integrate(state, action: np.ndarray) -> None:
+        state.mocap_pos[0] = state.xpos[gripper] + 0.05 * action[:3]  # metres, as FetchEnv._set_action
+        mujoco.mj_step(model, state, nstep=substeps)
+
+    with ThreadPoolExecutor(min(cores, N_ENVS)) as pool:
+        return rate(lambda actions: list(pool.map(integrate, states, actions)))
+
+
+CONTESTANTS = {
+    "dummy": lambda _: vectorised(processes=False),
+    "lab": lambda _: vectorised(processes=True),
+    "physics": physics,
+    "envpool": envpool,
+}
+
+
+def main(name: str) -> None:
+    """Measure one of them on 1, 2, 4 and 8 cores, as far as there are that many; print."""
+    os.environ["MUJOCO_GL"] = "disable"
+    cores = sorted(os.sched_getaffinity(0))
+    counts = [count for count in (1, 2, 4, 8) if count <= len(cores)]
+    rates = {}
+    for count in counts[:1] if name == "dummy" else counts:
+        os.sched_setaffinity(0, cores[:count])
+        rates[count] = CONTESTANTS[name](count)
+    print(json.dumps(rates))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
