@@ -44,8 +44,8 @@ from checks.verdict import (
 N_ENVS = 8
 TOTAL_STEPS = 50_000
 SEED = 0
-ROLLOUT_STEPS = 625  # of each environment between two updates, or the nearest number that divides the whole
-BATCH_SIZE = 500  # likewise
+ROLLOUT_STEPS = 250  # of each environment between two updates, or the nearest number that divides the whole
+BATCH_SIZE = 250  # likewise
 LEARNS_WITHIN = 50_000  # steps; fewer prove that the loop runs, and nothing about learning
 LEARNED = 1.0  # by which the mean return must then have risen; 3.7 measured: from -5.7 to -2.0 (random: -9.2)
 EPISODES = 20  # of 50 steps each, for each of the two policies compared
@@ -64,16 +64,13 @@ def nearest_divisor(number: int, target: int, least: int = 1) -> int:
 @contextmanager
 def environments(arguments: argparse.Namespace) -> Iterator[tuple]:
     """Make the environments to train in and the EPISODES to evaluate in; close them. Raises Failure."""
-    from stable_baselines3.common.env_util import make_vec_env
-
-    from checks import fetch
-    from checks.process_vec_env import ProcessEnded, ProcessVecEnv
-
-    def made(n_envs: int, seed: int) -> closing:
-        return closing(make_vec_env(fetch.SMOKE_ENV, n_envs=n_envs, seed=seed, vec_env_cls=ProcessVecEnv))
+    from checks.process_vec_env import ProcessEnded, smoke_environments
 
     try:
-        with made(arguments.n_envs, arguments.seed) as training, made(EPISODES, EVALUATION_SEED) as evaluation:
+        with (
+            closing(smoke_environments(arguments.n_envs, arguments.seed)) as training,
+            closing(smoke_environments(EPISODES, EVALUATION_SEED)) as evaluation,
+        ):
             yield training, evaluation
     except ProcessEnded as reason:
         raise Failure(
@@ -161,8 +158,19 @@ def train(arguments: argparse.Namespace, device: str, env, evaluation, evidence:
     return model
 
 
-def replay(model, checkpoint: Path, device: str, evidence: Evidence) -> None:
-    """Load the checkpoint in a fresh process and compare its actions with the model's. Raises Failure."""
+@contextmanager
+def fresh_process() -> Iterator[subprocess.Popen]:
+    """Start the process that will replay the checkpoint, whose imports need not be waited for; end it."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-m", "checks.replay"], cwd=ROOT, text=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def replay(process: subprocess.Popen, model, checkpoint: Path, device: str, evidence: Evidence) -> None:
+    """Load the checkpoint in the fresh process and compare its actions with the model's. Raises Failure."""
     generator = np.random.default_rng(SEED)
     observations = {
         key: generator.uniform(-1, 1, (REPLAYED, *space.shape)).astype(space.dtype)
@@ -174,17 +182,12 @@ def replay(model, checkpoint: Path, device: str, evidence: Evidence) -> None:
     with tempfile.TemporaryDirectory() as folder:
         inputs, outputs = Path(folder) / "observations.npz", Path(folder) / "actions.npy"
         np.savez(inputs, **observations)
-        run = subprocess.run(
-            [sys.executable, "-m", "checks.replay", *map(str, (checkpoint, inputs, outputs))],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode:
-            last = (run.stderr.strip().splitlines() or [f"status {run.returncode}"])[-1]
+        # A line, for the end of its input does not come: the environments' processes have copies of the pipe.
+        out, err = process.communicate(json.dumps([str(path) for path in (checkpoint, inputs, outputs)]) + "\n")
+        if process.returncode:
+            last = (err.strip().splitlines() or [f"status {process.returncode}"])[-1]
             raise Failure("train.not-loadable", expected=wanted, found=last, fix=fix)
-        loaded = json.loads(run.stdout.splitlines()[-1])
+        loaded = json.loads(out.splitlines()[-1])
         difference = float(np.abs(np.load(outputs) - expected_actions).max())
     evidence["replay"] = {"largest_action_difference": difference, **loaded}
     if not difference <= ACTION_TOLERANCE[device] or loaded["timesteps"] != model.num_timesteps:
@@ -203,12 +206,13 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     # Created first: an output that cannot be written is found before 50,000 steps are spent.
     with (
         written_by_rename(arguments.out) as checkpoint,
+        fresh_process() as process,
         environments(arguments) as (env, evaluation),
         ThreadPoolExecutor() as pool,
     ):
         model = train(arguments, device, env, evaluation, evidence)
         model.save(checkpoint)
-        replayed = pool.submit(replay, model, checkpoint, device, evidence)  # most of it is the import of torch
+        replayed = pool.submit(replay, process, model, checkpoint, device, evidence)
         generator = np.random.default_rng(SEED)
         shape = (EPISODES, *model.action_space.shape)
         trained = mean_return(evaluation, lambda observation: model.predict(observation, deterministic=True)[0])

@@ -19,8 +19,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
+
+from checks import fetch
 
 
 class ProcessEnded(RuntimeError):
@@ -178,3 +181,9 @@ class ProcessVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         """Say of each environment whether it is wrapped in that class."""
         return self._each(indices, "env_is_wrapped", wrapper_class)
+
+
+def smoke_environments(n_envs: int, seed: int) -> ProcessVecEnv:
+    """Return the smoke environments, in processes, as the lab trains and evaluates in them."""
+    options = {"wrapper_class": fetch.faster, "vec_env_cls": ProcessVecEnv}
+    return make_vec_env(fetch.SMOKE_ENV, n_envs=n_envs, seed=seed, **options)
