@@ -21,12 +21,10 @@ def main(paths: list[str]) -> None:
     """Evaluate, print."""
     os.environ["MUJOCO_GL"] = "disable"
     from stable_baselines3 import PPO
-    from stable_baselines3.common.env_util import make_vec_env
 
-    from checks import fetch
-    from checks.process_vec_env import ProcessVecEnv
+    from checks.process_vec_env import smoke_environments
 
-    env = make_vec_env(fetch.SMOKE_ENV, n_envs=EPISODES, vec_env_cls=ProcessVecEnv)
+    env = smoke_environments(EPISODES, SEED)
     returns = {}
     for path in paths:
         model = PPO.load(path, device="cpu")

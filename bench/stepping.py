@@ -36,16 +36,24 @@ def rate(step: Callable[[np.ndarray], object]) -> float:
             return count * N_ENVS / seconds
 
 
-def vectorised(processes: bool) -> float:
-    """The environments as Stable-Baselines3 is given them, one after the other or in processes."""
+def lab(cores: int) -> float:
+    """The environments as check-train steps them."""
+    from checks.process_vec_env import smoke_environments
+
+    return stepped(smoke_environments(N_ENVS, seed=0))
+
+
+def dummy(cores: int) -> float:
+    """The environments as the plain recipe steps them: one after the other."""
     from stable_baselines3.common.env_util import make_vec_env
-    from stable_baselines3.common.vec_env import DummyVecEnv
 
     from checks import fetch
-    from checks.process_vec_env import ProcessVecEnv
 
-    vec_env_cls = ProcessVecEnv if processes else DummyVecEnv
-    env = make_vec_env(fetch.SMOKE_ENV, n_envs=N_ENVS, seed=0, vec_env_cls=vec_env_cls)
+    return stepped(make_vec_env(fetch.SMOKE_ENV, n_envs=N_ENVS, seed=0))
+
+
+def stepped(env) -> float:
+    """Measure a vectorised environment, and close it."""
     env.reset()
     measured = rate(env.step)
     env.close()
@@ -56,11 +64,7 @@ def envpool(cores: int) -> float:
     """EnvPool's own C++ environments, with a thread for each core."""
     import envpool
 
-    env = envpool.make_gymnasium(ENV, num_envs=N_ENVS, num_threads=cores, seed=0)
-    env.reset()
-    measured = rate(env.step)
-    env.close()
-    return measured
+    return stepped(envpool.make_gymnasium(ENV, num_envs=N_ENVS, num_threads=cores, seed=0))
 
 
 def physics(cores: int) -> float:
@@ -88,12 +92,7 @@ def physics(cores: int) -> float:
         return rate(lambda actions: list(pool.map(integrate, states, actions)))
 
 
-CONTESTANTS = {
-    "dummy": lambda _: vectorised(processes=False),
-    "lab": lambda _: vectorised(processes=True),
-    "physics": physics,
-    "envpool": envpool,
-}
+CONTESTANTS = {measure.__name__: measure for measure in (dummy, lab, physics, envpool)}
 
 
 def main(name: str) -> None:
