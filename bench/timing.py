@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,12 +43,13 @@ def run(command: list[str], what: str) -> tuple[float, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a group, to be ended as one
     )
     try:
         out, err = process.communicate()
     except BaseException:  # Ctrl-C, SIGTERM: what was started here does not go on
-        process.terminate()
-        process.wait()
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
         raise
     seconds = time.perf_counter() - started
     print("failed" if process.returncode else f"{seconds:.2f} s", file=sys.stderr, flush=True)

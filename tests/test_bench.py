@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -24,6 +27,16 @@ def cells(text: str, line: str) -> list[str]:
     """The cells of one line of the table."""
     (found,) = [row for row in text.splitlines() if f"| {line} " in row]
     return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def running_in(folder: Path) -> list[str]:
+    """The processes whose working directory it is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == folder:
+                found.append(process.name)
+    return found
 
 
 def training(plain_s: float, lab_s: float, lab_return: float = -2.0) -> dict:
@@ -105,8 +118,12 @@ def test_interrupted_bench_keeps_its_turns(lab):
     said = ""
     while "b: " not in said:
         said += process.stderr.read(1)
-    os.killpg(process.pid, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
+    deadline = time.monotonic() + 20
+    while running := running_in(lab.path):
+        assert time.monotonic() < deadline, running
+        time.sleep(0.1)
     assert process.returncode == 130
     assert "bench: interrupted" in err and "Traceback" not in err
     assert (lab.path / "proof/bench.json").read_text() == before
