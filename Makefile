@@ -27,6 +27,10 @@ VENV ?= .venv
 BASE_IMAGE ?=
 ## date of the container's apt packages, such as 20261101T000000Z; empty: today
 APT_SNAPSHOT ?=
+## of make bench: which questions, such as "a d"; empty: all
+ONLY ?=
+## of make bench: how often each is measured; empty: 5 for a and d, 3 for the others
+TURNS ?=
 export APT_SNAPSHOT BASE_IMAGE ENGINE EXPECT STRICT PYTHON VENV
 
 LAB := @docker/dev.sh
@@ -85,6 +89,10 @@ test: export ENGINE = local
 test: export PYTEST_DISABLE_PLUGIN_AUTOLOAD = 1
 test: ## judge the repository (the checks judge the machine)
 	$(LAB) python -m pytest
+
+.PHONY: bench
+bench: venv ## how fast is all this, against doing without it? the table of docs/numbers.md
+	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(TURNS),--turns $(TURNS))
 
 .PHONY: clean
 clean: ## remove all that the lab made here

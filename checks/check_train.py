@@ -20,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +45,12 @@ from checks.verdict import (
 N_ENVS = 8
 TOTAL_STEPS = 50_000
 SEED = 0
-ROLLOUT_STEPS = 625  # of each environment between two updates, or the nearest number that divides the whole
-BATCH_SIZE = 500  # likewise
+ROLLOUT_STEPS = 250  # of each environment between two updates, or the nearest number that divides the whole
+BATCH_SIZE = 250  # likewise
 LEARNS_WITHIN = 50_000  # steps; fewer prove that the loop runs, and nothing about learning
-LEARNED = 1.0  # by which the mean return must then have risen; 3.7 measured: from -5.7 to -2.0 (random: -9.2)
+LEARNED = 1.0  # by which the mean return must then have risen; 4.3 measured: from -5.7 to -1.4 (random: -8.3)
 WARM_UP = 2  # rollouts, in which buffers are allocated and TensorBoard opens its file
-LEAK = 32  # MiB by which resident memory may then grow; 0 measured, over 8 rollouts
+LEAK = 32  # MiB by which resident memory may then grow; 0 measured, over 22 rollouts
 EPISODES = 20  # of 50 steps each, for each of the two policies compared
 EVALUATION_SEED = 10_000
 REPLAYED = 64  # observations on which the reloaded policy must act the same
@@ -62,32 +64,45 @@ def nearest_divisor(number: int, target: int, least: int = 1) -> int:
     return min(divisors, key=lambda divisor: abs(math.log(divisor / target)))
 
 
-def mean_return(act: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
-    """Return the mean return of a policy over EPISODES, whose seeds are the same for every policy."""
-    from checks import fetch
+@contextmanager
+def environments(arguments: argparse.Namespace) -> Iterator[tuple]:
+    """Make the environments to train in and the EPISODES to evaluate in; close them. Raises Failure."""
+    from checks.process_vec_env import ProcessEnded, smoke_environments
 
-    returns = []
-    with fetch.made(fetch.SMOKE_ENV) as env:
-        for episode in range(EPISODES):
-            observation, _ = env.reset(seed=EVALUATION_SEED + episode)
-            rewards, done = [], False
-            while not done:
-                observation, reward, terminated, truncated, _ = env.step(act(observation))
-                rewards.append(reward)
-                done = terminated or truncated
-            returns.append(sum(rewards))
-    return float(np.mean(returns))
+    try:
+        with (
+            closing(smoke_environments(arguments.n_envs, arguments.seed)) as training,
+            closing(smoke_environments(EPISODES, EVALUATION_SEED)) as evaluation,
+        ):
+            yield training, evaluation
+    except ProcessEnded as reason:
+        raise Failure(
+            "train.process-ended",
+            expected="the processes that simulate to last",
+            found=str(reason),
+            fix="free -h; sudo dmesg | grep -i -e oom -e segfault",
+        ) from reason
 
 
-def train(arguments: argparse.Namespace, device: str, evidence: Evidence):
-    """Train and return the model; its environment is closed. Raises Failure."""
+def mean_return(evaluation, act: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
+    """Return the mean return of a policy over EPISODES at once, whose seeds are the same for every policy."""
+    evaluation.seed(EVALUATION_SEED)
+    observation = evaluation.reset()
+    returns, ended = np.zeros(EPISODES), np.zeros(EPISODES, bool)
+    while not ended.all():
+        observation, reward, done, _ = evaluation.step(act(observation))
+        returns += np.where(ended, 0, reward)
+        ended |= done
+    return float(returns.mean())
+
+
+def train(arguments: argparse.Namespace, device: str, env, evaluation, evidence: Evidence):
+    """Train in `env` and return the model. Raises Failure."""
     import torch
     from stable_baselines3 import PPO
-    from stable_baselines3.common.env_util import make_vec_env
 
-    from checks import fetch
+    from checks.process_vec_env import ProcessEnded
     from checks.progress import Progress
-    from checks.thread_vec_env import ThreadVecEnv
 
     torch.set_num_threads(1)  # the networks are small: more threads are slower, and round differently
     # PPO normalises advantages, for which a rollout and a batch must have two steps.
@@ -95,14 +110,13 @@ def train(arguments: argparse.Namespace, device: str, evidence: Evidence):
     n_steps = nearest_divisor(arguments.total_steps // arguments.n_envs, ROLLOUT_STEPS, least)
     batch_size = nearest_divisor(n_steps * arguments.n_envs, BATCH_SIZE, least=2)
     progress = Progress(arguments.total_steps)
-    env = make_vec_env(fetch.SMOKE_ENV, n_envs=arguments.n_envs, seed=SEED, vec_env_cls=ThreadVecEnv)
     try:
         model = PPO(
             "MultiInputPolicy",
             env,
             n_steps=n_steps,
             batch_size=batch_size,
-            seed=SEED,
+            seed=arguments.seed,
             device=device,
             tensorboard_log=str(PROOF / "tensorboard"),
         )
@@ -113,15 +127,15 @@ def train(arguments: argparse.Namespace, device: str, evidence: Evidence):
                 found=f"training on {used}",
                 fix="make check-gpu; or, to train on the CPU: EXPECT=cpu",
             )
-        untrained = mean_return(lambda observation: model.predict(observation, deterministic=True)[0])
+        untrained = mean_return(evaluation, lambda observation: model.predict(observation, deterministic=True)[0])
         before = {name: value.detach().clone() for name, value in model.policy.named_parameters()}
         started = time.perf_counter()
         model.learn(arguments.total_steps, callback=progress, tb_log_name="ppo_smoke")
         seconds = time.perf_counter() - started
+    except ProcessEnded:
+        raise  # environments() says what that means
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise train_errors.meaning(error, progress.num_timesteps) from error
-    finally:
-        env.close()
     after = dict(model.policy.named_parameters())
     unmoved = [name for name, value in after.items() if torch.equal(before[name], value)]
     infinite = [name for name, value in after.items() if not torch.isfinite(value).all()]
@@ -163,8 +177,19 @@ def train(arguments: argparse.Namespace, device: str, evidence: Evidence):
     return model
 
 
-def replay(model, checkpoint: Path, device: str, evidence: Evidence) -> None:
-    """Load the checkpoint in a fresh process and compare its actions with the model's. Raises Failure."""
+@contextmanager
+def fresh_process() -> Iterator[subprocess.Popen]:
+    """Start the process that will replay the checkpoint, whose imports need not be waited for; end it."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-m", "checks.replay"], cwd=ROOT, text=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def replay(process: subprocess.Popen, model, checkpoint: Path, device: str, evidence: Evidence) -> None:
+    """Load the checkpoint in the fresh process and compare its actions with the model's. Raises Failure."""
     generator = np.random.default_rng(SEED)
     observations = {
         key: generator.uniform(-1, 1, (REPLAYED, *space.shape)).astype(space.dtype)
@@ -176,17 +201,12 @@ def replay(model, checkpoint: Path, device: str, evidence: Evidence) -> None:
     with tempfile.TemporaryDirectory() as folder:
         inputs, outputs = Path(folder) / "observations.npz", Path(folder) / "actions.npy"
         np.savez(inputs, **observations)
-        run = subprocess.run(
-            [sys.executable, "-m", "checks.replay", *map(str, (checkpoint, inputs, outputs))],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode:
-            last = (run.stderr.strip().splitlines() or [f"status {run.returncode}"])[-1]
+        # A line, for the end of its input does not come: the environments' processes have copies of the pipe.
+        out, err = process.communicate(json.dumps([str(path) for path in (checkpoint, inputs, outputs)]) + "\n")
+        if process.returncode:
+            last = (err.strip().splitlines() or [f"status {process.returncode}"])[-1]
             raise Failure("train.not-loadable", expected=wanted, found=last, fix=fix)
-        loaded = json.loads(run.stdout.splitlines()[-1])
+        loaded = json.loads(out.splitlines()[-1])
         difference = float(np.abs(np.load(outputs) - expected_actions).max())
     evidence["replay"] = {"largest_action_difference": difference, **loaded}
     if not difference <= ACTION_TOLERANCE[device] or loaded["timesteps"] != model.num_timesteps:
@@ -203,13 +223,20 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     os.environ["MUJOCO_GL"] = "disable"  # training needs no GL, whatever is wrong with it
     device = "cuda" if expected() == "gpu" else "cpu"
     # Created first: an output that cannot be written is found before 50,000 steps are spent.
-    with written_by_rename(arguments.out) as checkpoint:
-        model = train(arguments, device, evidence)
+    with (
+        written_by_rename(arguments.out) as checkpoint,
+        fresh_process() as process,
+        environments(arguments) as (env, evaluation),
+        ThreadPoolExecutor() as pool,
+    ):
+        model = train(arguments, device, env, evaluation, evidence)
         model.save(checkpoint)
-        replay(model, checkpoint, device, evidence)
+        replayed = pool.submit(replay, process, model, checkpoint, device, evidence)
         generator = np.random.default_rng(SEED)
-        trained = mean_return(lambda observation: model.predict(observation, deterministic=True)[0])
-        random = mean_return(lambda _: generator.uniform(-1, 1, model.action_space.shape).astype(np.float32))
+        shape = (EPISODES, *model.action_space.shape)
+        trained = mean_return(evaluation, lambda observation: model.predict(observation, deterministic=True)[0])
+        random = mean_return(evaluation, lambda _: generator.uniform(-1, 1, shape).astype(np.float32))
+        replayed.result()
         evidence["mean_return"] |= {"trained": trained, "random": random}
         bound = max(random, evidence["mean_return"]["untrained"] + LEARNED)
         if arguments.total_steps >= LEARNS_WITHIN and not trained > bound:
@@ -241,6 +268,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument(
         "--total-steps", type=positive, default=TOTAL_STEPS, help="a multiple of --n-envs (%(default)s)"
     )
+    arguments.add_argument("--seed", type=int, default=SEED, help="of networks, environments and actions (%(default)s)")
     arguments.add_argument(
         "--out", type=output_file(".zip"), default=ROOT / "ppo_smoke.zip", help="the checkpoint (%(default)s)"
     )

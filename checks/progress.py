@@ -12,9 +12,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 
-def resident_memory() -> int:
-    """Return the resident memory of this process in MiB (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+def resident_memory(pids: list[int]) -> int:
+    """Return the resident memory of these processes, shared pages included, in MiB (Linux)."""
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
@@ -22,7 +22,7 @@ class Progress(BaseCallback):
     """Shows progress on stderr and records the learning curve and the memory.
 
     curve: one [timesteps, mean return of the last 100 training episodes, or None] for each rollout.
-    memory: the process's resident memory after each rollout, MiB.
+    memory: the resident memory after each rollout of this process and those that simulate, MiB.
     """
 
     def __init__(self, total_steps: int):
@@ -43,7 +43,7 @@ class Progress(BaseCallback):
         episodes = [episode["r"] for episode in self.model.ep_info_buffer]
         mean_return = round(float(np.mean(episodes)), 4) if episodes else None
         self.curve.append((self.num_timesteps, mean_return))
-        self.memory.append(resident_memory())
+        self.memory.append(resident_memory([os.getpid(), *self.training_env.pids]))
         if self.bar.disable:
             rate = self.num_timesteps / (time.perf_counter() - self.started)
             shown = "" if mean_return is None else f", return {mean_return:.2f}"

@@ -1,9 +1,11 @@
 """Load a checkpoint in a fresh process and act: check_train's proof that what was saved is what was trained.
 
-    python -m checks.replay checkpoint.zip observations.npz actions.npy
+    echo '["checkpoint.zip", "observations.npz", "actions.npy"]' | python -m checks.replay
 
-Reads observations (one array of shape (batch, …) for each key), writes the deterministic actions, float32
-(batch, 4), and prints as JSON the number of timesteps that the checkpoint was trained for.
+It is started before there is a checkpoint, because importing torch takes longer than all else here; the paths come
+when there is one, and if none come it ends. Reads observations (one array of shape (batch, …) for each key), writes
+the deterministic actions, float32 (batch, 4), and prints as JSON the number of timesteps that the checkpoint was
+trained for.
 """
 
 from __future__ import annotations
@@ -24,4 +26,5 @@ def main(checkpoint: str, observations: str, actions: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if line := sys.stdin.readline():
+        main(*json.loads(line))

@@ -8,4 +8,4 @@ if [[ -e $VENV/.requirements_hash ]]; then
   rm -rf -- "$VENV"
 fi
 rm -rf -- "$VENV.lab" proof smoke_frame.png ppo_smoke.zip .smoke_frame-* .ppo_smoke-*
-rm -rf -- ./*.egg-info checks/__pycache__ tests/__pycache__ .pytest_cache .ruff_cache
+rm -rf -- ./*.egg-info {bench,checks,tests}/__pycache__ .pytest_cache .ruff_cache

@@ -36,29 +36,6 @@ def test_same_seed_trains_the_same_policy(lab, tmp_path):
     assert curves[0] == curves[1]
 
 
-def test_threads_give_the_rollouts_of_stable_baselines3s_own_environment(lab):
-    program = lab.path / "compare.py"
-    program.write_text(
-        "import numpy as np\n"
-        "from checks import fetch\n"
-        "from checks.thread_vec_env import ThreadVecEnv\n"
-        "from stable_baselines3.common.env_util import make_vec_env\n"
-        "from stable_baselines3.common.vec_env import DummyVecEnv\n"
-        "envs = [make_vec_env(fetch.SMOKE_ENV, 3, seed=1, vec_env_cls=c) for c in (ThreadVecEnv, DummyVecEnv)]\n"
-        "first = [env.reset() for env in envs]\n"
-        "actions = np.random.default_rng(0).uniform(-1, 1, (120, 3, 4)).astype(np.float32)\n"
-        "for action in actions:\n"
-        "    (o1, r1, d1, i1), (o2, r2, d2, i2) = [env.step(action) for env in envs]\n"
-        "    assert all(np.array_equal(o1[k], o2[k]) for k in o1) and (r1 == r2).all() and (d1 == d2).all()\n"
-        "    assert [set(i) for i in i1] == [set(i) for i in i2]\n"
-        "    assert [i['TimeLimit.truncated'] for i in i1] == [i['TimeLimit.truncated'] for i in i2]\n"
-        "assert d1.dtype == d2.dtype and r1.dtype == r2.dtype\n"
-        "[env.close() for env in envs]\n"
-    )
-    lab.ok("docker/dev.sh", "python", "compare.py")
-    program.unlink()
-
-
 # Faults, each in a PPO that is the real one but for it.
 
 PPO = """

@@ -1,0 +1,16 @@
+"""How fast is the lab, against what one would do without it? `make bench`; a benchmark, not a test.
+
+    python -m bench                     every question, in turns (A B A B …), and the table
+    python -m bench --only a d          these questions
+    python -m bench --table FILE        the table of a record, measured earlier or elsewhere
+
+    a    training       check-train against the plain recipe of the protocol, and what each has learned
+    b    environments   raw steps/s, against EnvPool and against the physics alone, by cores
+    c    rebuild        a venv from nothing, against pip and the same lock, both with a warm cache
+    d    nothing to do  make help, venv and image when all is current
+    e    rendering      ms/frame, by GL backend
+    f    verify         make verify, warm, against the plain recipe's four steps in sequence
+
+A question is a module; its `turn` takes one turn of measurements, all through docker/dev.sh, and returns the figures
+by name. The driver needs nothing but the standard library. Record: proof/bench.json.
+"""
