@@ -155,7 +155,7 @@ def test_ended_training_leaves_the_earlier_checkpoint(lab, tmp_path, ending):
     out = tmp_path / "ppo.zip"
     out.write_bytes(b"an earlier, good checkpoint")
     process = lab.start(*LAB, "checks", "ppo-smoke", "--total-steps", "40000", "--out", str(out))
-    assert "train: 5,000 of 40,000" in next(line for line in process.stderr if line.startswith("train: "))
+    assert "train: 2,000 of 40,000" in next(line for line in process.stderr if line.startswith("train: "))
     os.killpg(process.pid, ending)
     err = process.communicate(timeout=60)[1]
     assert process.returncode != 0
