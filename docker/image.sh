@@ -9,7 +9,7 @@ root=${root:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)}
 
 # Everything that goes into the image; the build context holds nothing else.
 image_files=(docker/10_nvidia.json docker/Dockerfile pyproject.toml requirements.txt)
-image_files+=(env/{error.sh,prove.py,system.sh,system.txt,torch-cpu.txt,torch-cpu-needs.txt,uv.txt,venv.py,venv.sh})
+image_files+=(env/{error.sh,fetch.py,prove.py,system.sh,system.txt,torch-cpu.txt,torch-cpu-needs.txt,uv.txt,venv.sh,venv_build.py,venv_key.py})
 
 inspect() { "$ENGINE" image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 

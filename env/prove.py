@@ -1,4 +1,4 @@
-"""Does this venv hold what the lock says, and the base layer's torch? Run by env/venv.py in a new venv.
+"""Does this venv hold what the lock says, and the base layer's torch? Run by env/venv_build.py in a new venv.
 
     .venv/bin/python env/prove.py [TORCH_VERSION TORCH_FOLDER]
 

@@ -99,6 +99,31 @@ class Clone:
         return sorted(path.name for path in self.path.glob(".venv.lab/*") if path.name != "lock")
 
 
+def stamp(clone: Clone) -> str:
+    return (clone.venv / ".requirements_hash").read_text()
+
+
+def identity(clone: Clone) -> int:
+    """Another number once the venv was rebuilt."""
+    return clone.venv.stat().st_ino
+
+
+def site_packages(clone: Clone) -> Path:
+    (folder,) = clone.venv.glob("lib/python*/site-packages")
+    return folder
+
+
+def assert_right(clone: Clone) -> None:
+    """The venv is current, proven by the lock and by an import, and nothing lies beside it."""
+    before = identity(clone)
+    run = clone.ok("make", "venv")
+    assert identity(clone) == before
+    assert "building" not in run.stderr
+    assert re.search(r"^ok        venv ", run.stdout, re.MULTILINE)
+    clone.ok(".venv/bin/python", "env/prove.py")
+    assert clone.leftovers() == []
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
     """A fresh clone, without a venv."""

@@ -1,12 +1,4 @@
-"""Build the lab's virtual environment, and say what it is made from.
-
-    python -I env/venv.py key          print the key: all that would make the same lock another environment
-    python -I env/venv.py build DIR    build and prove a venv in DIR, which must not exist
-
-Run by env/venv.sh, the gate, with the interpreter of the base layer; that may be one without pip,
-without torch, or in a virtual environment of its own. Standard library only, and no syntax newer than
-Python 3.7 before the version is judged, so that an old Python gets a sentence and not a SyntaxError.
-"""
+"""How packages are fetched: the locked uv, told what pip is configured with; and what its failures mean."""
 
 from __future__ import annotations
 
@@ -20,19 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-SUPPORTED = [(3, 11), (3, 12), (3, 13)]  # as pyproject.toml's requires-python
-SPECIFICATION = [
-    "requirements.txt",
-    "env/torch-cpu.txt",
-    "env/torch-cpu-needs.txt",
-    "env/uv.txt",
-    "env/venv.py",
-    "env/venv.sh",
-    "env/prove.py",
-    "pyproject.toml",
-]
-IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
-UV_IN_IMAGE = Path("/opt/uv")
 LOCKED = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"]
 # Settings of other projects that would change what is installed, or where.
 FOREIGN = [
@@ -93,29 +72,9 @@ class CannotBuild(Exception):
         self.fix = fix
 
 
-def base_torch():
-    """Return (version, folder) of the torch that the base layer's interpreter sees, or None."""
-    for folder in map(Path, sys.path):
-        for info in folder.glob("torch-*.dist-info"):
-            return info.name[len("torch-") : -len(".dist-info")], folder
-    return None
-
-
-def key():
-    """Return the key as lines of `name value`; the first is the digest of the others."""
-    torch = base_torch()
-    lines = [
-        f"python {sys.executable}",
-        f"prefix {sys.prefix} {sys.base_prefix}",
-        f"version {' '.join(sys.version.split())}",
-        f"machine {platform.machine()}",
-        "torch {} {}".format(*torch) if torch else "torch env/torch-cpu.txt",
-        f"image {os.environ.get('LAB_IMAGE', 'none')}",
-        f"repository {Path.cwd()}",  # the project is installed editable, by its path
-    ]
-    lines += [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in SPECIFICATION]
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return "\n".join([f"sha256 {digest}", *lines])
+def own_environment():
+    """Return the environment less what other projects have set in it."""
+    return {name: value for name, value in os.environ.items() if name not in FOREIGN}
 
 
 def pip_settings(environment):
@@ -178,9 +137,7 @@ def need_pip(environment):
 
 
 def find_uv(environment):
-    """Return the path of the locked uv: the image's, or one that pip installs by hash into the user's cache once."""
-    if UV_IN_IMAGE.exists() and in_image():
-        return UV_IN_IMAGE
+    """Return the path of the locked uv, which pip installs by hash into the user's cache once."""
     need_pip(environment)
     lock = hashlib.sha256(Path("env/uv.txt").read_bytes()).hexdigest()
     try:
@@ -207,108 +164,3 @@ def find_uv(environment):
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return uv
-
-
-def install_packages(uv, folder, environment):
-    """Make a venv in `folder` and install the locks into it: the project layer only, where the base has torch."""
-    environment = uv_environment(environment)
-    no_index = (
-        ["--no-index"] if environment.get("PIP_NO_INDEX", "").lower() in ("1", "on", "t", "true", "y", "yes") else []
-    )
-
-    def install(*arguments, show=True):
-        # Copies, not links: an edit or a fault in this venv must not reach the cache and so the next.
-        options = ["--python", f"{folder}/bin/python", "--link-mode=copy", *no_index]
-        print(f"venv: installing {arguments[-1]}", file=sys.stderr, flush=True)
-        run_watched([uv, "pip", "install", *options, *arguments], environment, show)
-
-    options = ["--quiet", "--relocatable", "--system-site-packages", "--no-project", "--prompt", "robotics-lab"]
-    run_watched([uv, "venv", *options, "--python", sys.executable, folder], environment)
-    if sys.prefix != sys.base_prefix:
-        # --system-site-packages means those of the interpreter under the base layer's own venv.
-        inherited = [path for path in sys.path if Path(sys.prefix) in Path(path).parents and Path(path).is_dir()]
-        site_packages = next(Path(folder).glob("lib/python*/site-packages"))
-        (site_packages / "base-layer.pth").write_text("".join(f"{path}\n" for path in inherited))
-    install(*LOCKED, "requirements.txt")
-    if not base_torch():
-        install_torch(install, environment.get("UV_FIND_LINKS"), no_index)
-        install(*LOCKED, "env/torch-cpu-needs.txt")
-
-
-def in_image():
-    """Say whether the image holds the packages that this key asks for, ready to be copied."""
-    stamp = IN_IMAGE / ".requirements_hash"
-    elsewhere = ("sha256 ", "image ", "repository ")  # what differs between the image and a repository in it
-    wanted = [line for line in key().splitlines() if not line.startswith(elsewhere)]
-    return stamp.exists() and wanted == [
-        line for line in stamp.read_text().splitlines() if not line.startswith(elsewhere)
-    ]
-
-
-def build(folder):
-    """Build a venv in `folder`, with the project if it is here, and have it prove itself."""
-    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    python = f"{folder}/bin/python"
-    uv = find_uv(environment)
-    if in_image():
-        print("venv: copying the image's packages", file=sys.stderr, flush=True)
-        run_watched(["cp", "--archive", "--no-preserve=ownership", IN_IMAGE, folder], environment)
-        for name in (".inventory", ".requirements_hash"):
-            (Path(folder) / name).unlink()
-    else:
-        install_packages(uv, folder, environment)
-    if Path("checks").is_dir():  # the image is built without the project, which changes more often
-        print("venv: installing the project", file=sys.stderr, flush=True)
-        options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
-        run_watched([uv, "pip", "install", "--python", python, *options, "--editable", "."], environment)
-    proof = subprocess.run(
-        [python, "-B", "env/prove.py", *map(str, base_torch() or ())],
-        env={**environment, "PYTHONNOUSERSITE": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if proof.returncode:
-        raise CannotBuild("the new environment did not prove itself; its message is above", "make venv")
-    (Path(folder) / ".proof").write_text(proof.stdout)
-
-
-def install_torch(install, find_links, no_index):
-    """Install torch's CPU wheel: from find-links without asking an index, else from torch's own index."""
-    lock = "env/torch-cpu.txt"
-    if no_index:
-        return install(*LOCKED, lock)
-    if find_links:
-        try:
-            return install("--no-index", *LOCKED, lock, show=False)
-        except CannotBuild:
-            print("venv: find-links has no torch for this machine; asking torch's index", file=sys.stderr)
-    index = re.search(r"^# index: (\S+)", Path(lock).read_text(), re.MULTILINE).group(1)
-    return install("--default-index", index, *LOCKED, lock)
-
-
-def main(arguments):
-    """Print the key, or build; return the exit status."""
-    if sys.version_info[:2] not in SUPPORTED:
-        names = ", ".join("{}.{}".format(*version) for version in SUPPORTED)
-        print(
-            f"error: python {platform.python_version()} ({sys.executable}) is not one of {names}",
-            file=sys.stderr,
-        )
-        print("fix: make verify PYTHON=python3.12, or any of these that is installed", file=sys.stderr)
-        return 3
-    if arguments == ["key"]:
-        print(key())
-        return 0
-    try:
-        build(arguments[1])
-    except KeyboardInterrupt:
-        print("venv: interrupted; the old one, if any, is untouched", file=sys.stderr)
-        return 130
-    except CannotBuild as reason:
-        print(f"error: venv: {reason}\nfix: {reason.fix}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
