@@ -27,6 +27,10 @@ VENV ?= .venv
 BASE_IMAGE ?=
 ## date of the container's apt packages, such as 20261101T000000Z; empty: today
 APT_SNAPSHOT ?=
+## make lock: 1 takes the newest of everything that requirements.in allows
+UPGRADE ?= 0
+## make lock: takes the newest of this one package, or the version given: mujoco==3.11.0
+PACKAGE ?=
 ## of make bench: which questions, such as "a d"; empty: all
 ONLY ?=
 ## of make bench: how often each is measured; empty: 5 for a and d, 3 for the others
@@ -76,8 +80,16 @@ doctor: ## what this machine has and lacks for all of this; changes nothing
 	@docker/doctor.sh
 
 .PHONY: lock
-lock: venv ## resolve requirements.in into requirements.txt, with hashes
-	$(LAB) python env/lock.py
+lock: ## resolve requirements.in anew; what lives replaces the locks, what does not is refused
+	$(LAB) python env/lock.py --upgrade='$(UPGRADE)' --package='$(PACKAGE)'
+
+.PHONY: lock-base
+lock-base: ## refresh the base layer's pins: torch's CPU wheel, and the container's base image
+	@docker/base.sh
+
+.PHONY: lock-check
+lock-check: ## is the lock still what requirements.in asks for, served, and free of known vulnerabilities?
+	$(LAB) python env/lock.py --check
 
 .PHONY: golden
 golden: venv ## record the physics of the locked mujoco anew, and show what differs

@@ -7,5 +7,5 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 if [[ -e $VENV/.requirements_hash ]]; then
   rm -rf -- "$VENV"
 fi
-rm -rf -- "$VENV.lab" proof smoke_frame.png ppo_smoke.zip .smoke_frame-* .ppo_smoke-*
-rm -rf -- ./*.egg-info {bench,checks,tests}/__pycache__ .pytest_cache .ruff_cache
+rm -rf -- "$VENV.lab" .lock.* proof smoke_frame.png ppo_smoke.zip .smoke_frame-* .ppo_smoke-*
+rm -rf -- ./*.egg-info {bench,checks,env,tests}/__pycache__ .pytest_cache .ruff_cache

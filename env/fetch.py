@@ -12,6 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
+UV_IN_IMAGE = Path("/opt/uv")
+HANDED_DOWN = "LAB_UV"  # in the environment: the uv to use, and that the rest of it is under uv's names already
 LOCKED = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"]
 # Settings of other projects that would change what is installed, or where.
 FOREIGN = [
@@ -64,12 +67,13 @@ CAUSES = [  # what pip or uv says, what that means, what helps
 ]
 
 
-class CannotBuild(Exception):
-    """Why there is no venv, and the command that helps."""
+class Trouble(Exception):
+    """What went wrong, and the command that helps; `said`: in the words of the program that failed."""
 
-    def __init__(self, why, fix):
+    def __init__(self, why, fix, said=""):
         super().__init__(why)
         self.fix = fix
+        self.said = said
 
 
 def own_environment():
@@ -93,6 +97,9 @@ def pip_settings(environment):
 
 def uv_environment(environment):
     """Return `environment` with what pip is configured with under uv's names; uv's own settings win."""
+    if HANDED_DOWN in environment:
+        return environment
+    need_pip(environment)
     pip = pip_settings(environment)
     return {
         **{variable: ",".join(pip[option].split()) for option, variable in UV_NAMES.items() if pip.get(option)},
@@ -104,63 +111,72 @@ def uv_environment(environment):
     }
 
 
-def run_watched(command, environment, show=True):
-    """Run a command and pass on what it says to stderr as it says it; raise CannotBuild with the cause."""
+def run_watched(command, environment, show=True, again="make venv"):
+    """Run a command and pass on what it says to stderr as it says it; raise Trouble with the cause.
+
+    `again` is the command that the user repeats when the cause is mended.
+    """
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    said = []
+    lines = []
     for line in process.stderr:
-        said.append(line)
+        lines.append(line)
         if show and not NOISE.match(line):
             print(f"  {line.rstrip()}", file=sys.stderr, flush=True)
     if process.wait() == 0:
         return
-    program = Path(command[0]).name
+    said = "".join(lines)
     for pattern, why, fix in CAUSES:
-        if re.search(pattern, "".join(said)):
-            raise CannotBuild(why, fix)
+        if re.search(pattern, said):
+            raise Trouble(why, fix.replace("make venv", again), said)
+    program = Path(command[0]).name
     if process.returncode < 0:
-        raise CannotBuild(f"{program} was ended by signal {-process.returncode}", "make venv")
-    raise CannotBuild(f"{program} failed with status {process.returncode}; its message is above", "make venv")
+        raise Trouble(f"{program} was ended by signal {-process.returncode}", again, said)
+    raise Trouble(f"{program} failed with status {process.returncode}; its message is above", again, said)
 
 
 def need_pip(environment):
-    """Raise CannotBuild unless the base layer's interpreter has pip, after trying to install it."""
+    """Raise Trouble unless the base layer's interpreter has pip, after trying to install it."""
     command = [sys.executable, "-m", "pip", "--version"]
     if subprocess.run(command, env=environment, capture_output=True).returncode == 0:
         return
     if sys.prefix != "/usr":
-        raise CannotBuild(f"{sys.executable} has no pip", f"{sys.executable} -m ensurepip, then: make venv")
+        raise Trouble(f"{sys.executable} has no pip", f"{sys.executable} -m ensurepip, then: make venv")
     # Debian and Ubuntu ship their python3 without it.
     subprocess.run(["env/system.sh", "python3-pip"], check=True)
     if subprocess.run(command, env=environment, capture_output=True).returncode:
-        raise CannotBuild(f"{sys.executable} has no pip", "sudo apt-get install -y python3-pip, then: make venv")
+        raise Trouble(f"{sys.executable} has no pip", "sudo apt-get install -y python3-pip, then: make venv")
 
 
-def find_uv(environment):
-    """Return the path of the locked uv, which pip installs by hash into the user's cache once."""
-    need_pip(environment)
-    lock = hashlib.sha256(Path("env/uv.txt").read_bytes()).hexdigest()
+def find_uv(environment, pin=Path("env/uv.txt")):
+    """Return the path of the uv that `pin` locks: the image's, or one installed by hash into the user's cache."""
+    if HANDED_DOWN in environment:
+        return Path(environment[HANDED_DOWN])
+    lock = hashlib.sha256(pin.read_bytes()).hexdigest()
     try:
         cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:  # a uid without a name, and no HOME
-        raise CannotBuild("there is no home folder to keep uv in", "export HOME=/a/folder/that/is/yours") from None
+        raise Trouble("there is no home folder to keep uv in", "export HOME=/a/folder/that/is/yours") from None
+    if UV_IN_IMAGE.exists() and f"env/uv.txt {lock}\n" in (IN_IMAGE / ".requirements_hash").read_text():
+        return UV_IN_IMAGE
     folder = cache / "robotics-lab" / f"uv-{lock[:12]}-{platform.machine()}"
     uv = folder / "bin/uv"
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
-    options = ["--quiet", "--disable-pip-version-check", "--target", fresh, *LOCKED, "env/uv.txt"]
+    options = ["--quiet", "--disable-pip-version-check", "--target", fresh, *LOCKED, pin]
     try:
         if uv.exists():
             return uv
+        need_pip(environment)
+        pip = [sys.executable, "-m", "pip"]
         print("venv: fetching uv", file=sys.stderr, flush=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         # The two settings may also come from pip's files, which the environment outweighs.
         own = {**environment, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
-        run_watched([sys.executable, "-m", "pip", "install", *options], own)
+        run_watched([*pip, "install", *options], own)
         if not uv.exists():
             fresh.rename(folder)
     except OSError as reason:
         why = f"uv cannot be kept in {folder.parent}: {reason.strerror}"
-        raise CannotBuild(why, "make verify XDG_CACHE_HOME=/a/folder/that/is/yours") from None
+        raise Trouble(why, "make verify XDG_CACHE_HOME=/a/folder/that/is/yours") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return uv

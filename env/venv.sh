@@ -29,6 +29,9 @@ elif [[ ${PYTHON%/*} -ef $VENV/bin ]]; then # this one, damaged
   PYTHON=$(readlink -f "$PYTHON")
 fi
 
+# A `make lock` that was ended while it put its files in place: the rest of them follow.
+[[ ! -d .lock.ready ]] || "$PYTHON" -IB env/lock_swap.py
+
 inventory() { # every file of the venv with its size and time, less what Python caches
   (cd -- "$1" && find bin lib pyvenv.cfg .proof -name __pycache__ -prune -o ! -type d -printf '%s %T@ %p\n' | LC_ALL=C sort)
 }

@@ -13,13 +13,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which -I leaves out
-from fetch import LOCKED, CannotBuild, find_uv, own_environment, run_watched, uv_environment
+from fetch import IN_IMAGE, LOCKED, Trouble, find_uv, own_environment, run_watched, uv_environment
 from venv_key import base_torch, key
 
 del sys.path[0]
-
-IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
-UV_IN_IMAGE = Path("/opt/uv")
 
 
 def install_packages(uv, folder, environment):
@@ -62,7 +59,7 @@ def build(folder):
     """Build a venv in `folder`, with the project if it is here, and have it prove itself."""
     environment = own_environment()
     python = f"{folder}/bin/python"
-    uv = UV_IN_IMAGE if in_image() else find_uv(environment)
+    uv = find_uv(environment)
     if in_image():
         print("venv: copying the image's packages", file=sys.stderr, flush=True)
         run_watched(["cp", "--archive", "--no-preserve=ownership", IN_IMAGE, folder], environment)
@@ -81,7 +78,7 @@ def build(folder):
         text=True,
     )
     if proof.returncode:
-        raise CannotBuild("the new environment did not prove itself; its message is above", "make venv")
+        raise Trouble("the new environment did not prove itself; its message is above", "make venv")
     (Path(folder) / ".proof").write_text(proof.stdout)
 
 
@@ -93,7 +90,7 @@ def install_torch(install, find_links, no_index):
     if find_links:
         try:
             return install("--no-index", *LOCKED, lock, show=False)
-        except CannotBuild:
+        except Trouble:
             print("venv: find-links has no torch for this machine; asking torch's index", file=sys.stderr)
     index = re.search(r"^# index: (\S+)", Path(lock).read_text(), re.MULTILINE).group(1)
     return install("--default-index", index, *LOCKED, lock)
@@ -106,7 +103,7 @@ def main(folder):
     except KeyboardInterrupt:
         print("venv: interrupted; the old one, if any, is untouched", file=sys.stderr)
         return 130
-    except CannotBuild as reason:
+    except Trouble as reason:
         print(f"error: venv: {reason}\nfix: {reason.fix}", file=sys.stderr)
         return 1
     return 0

@@ -15,7 +15,7 @@ import platform
 import sys
 from pathlib import Path
 
-SUPPORTED = [(3, 11), (3, 12), (3, 13)]  # as pyproject.toml's requires-python
+LOCK = "requirements.txt"
 SPECIFICATION = [
     "requirements.txt",
     "env/torch-cpu.txt",
@@ -55,15 +55,34 @@ def key():
     return "\n".join([f"sha256 {digest}", *lines])
 
 
+def made_for(name):
+    """Return the words behind `name:` in the lock's header: the Pythons, or the machines, that it is made for."""
+    for line in Path(LOCK).read_text().splitlines():
+        if line.startswith(f"# {name}: "):
+            return line.split()[2:]
+    return []
+
+
+def refusal():
+    """Return what is wrong and what helps, where the lock is not made for this Python or machine; else None."""
+    pythons, machines = made_for("python"), made_for("machine")
+    if not pythons or not machines:
+        return f"{LOCK} does not say for which Pythons and machines it is made", f"git checkout {LOCK}"
+    version = "{}.{}".format(*sys.version_info[:2])
+    if version not in pythons:
+        why = f"python {platform.python_version()} ({sys.executable}) is not one of {', '.join(pythons)}"
+        return why, "make verify PYTHON=python3.12, or any of these that is installed"
+    if platform.machine() not in machines:
+        why = f"this machine is {platform.machine()}; {LOCK} is made for {', '.join(machines)}"
+        return why, "another machine; a lock for this one too begins at MACHINES in env/lock_resolve.py"
+    return None
+
+
 def main():
-    """Print the key; return the exit status, 3 where the lab does not run on this Python."""
-    if sys.version_info[:2] not in SUPPORTED:
-        names = ", ".join("{}.{}".format(*version) for version in SUPPORTED)
-        print(
-            f"error: python {platform.python_version()} ({sys.executable}) is not one of {names}",
-            file=sys.stderr,
-        )
-        print("fix: make verify PYTHON=python3.12, or any of these that is installed", file=sys.stderr)
+    """Print the key; return the exit status, 3 where the lab does not run on this Python or machine."""
+    wrong = refusal()
+    if wrong:
+        print("error: {}\nfix: {}".format(*wrong), file=sys.stderr)
         return 3
     print(key())
     return 0

@@ -14,6 +14,10 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -35,7 +39,8 @@ INHERITED = [
     "MUJOCO_GL",
     "PYOPENGL_PLATFORM",
 ]
-INHERITED += ["PYTHON", "PYTHONNOUSERSITE", "STRICT", "VENV", "VIRTUAL_ENV"]
+INHERITED += ["IMAGE", "KIT", "PACKAGE", "PLATFORM", "PYTHON", "PYTHONNOUSERSITE", "PYTHON_VERSION", "STRICT"]
+INHERITED += ["TORCH", "UPGRADE", "VENV", "VIRTUAL_ENV"]
 
 
 def base_python() -> str:
@@ -188,6 +193,15 @@ def in_namespace(mounts: str, *command: str) -> tuple[str, ...]:
     if subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("namespaces are not permitted here")
     return ("unshare", "--map-root-user", "--mount", "bash", "-euc", f'{mounts}\nexec "$@"', "bash", *command)
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve HTTP on a free port of loopback; yields the address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -53,6 +53,15 @@ def test_old_python_is_refused_and_the_old_venv_stays(lab, tmp_path):
     assert identity(lab) == before
 
 
+def test_machine_that_the_lock_is_not_made_for_is_told_so_first(clone):
+    """The kernel says so itself: of a 64-bit machine, with a 32-bit personality."""
+    run = clone.run("setarch", "linux32", "make", "venv")
+    assert run.returncode != 0
+    machine = r"error: this machine is (i686|armv8l); requirements\.txt is made for x86_64, aarch64\nfix: "
+    assert re.search(machine, run.stderr), run.stderr
+    assert "building" not in run.stderr and not clone.venv.exists()
+
+
 def test_python_that_is_not_there_is_wrong_usage(lab):
     run = lab.run("docker/dev.sh", "true", PYTHON="nosuch")
     assert run.returncode == 2
