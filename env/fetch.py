@@ -97,7 +97,7 @@ def pip_settings(environment):
 
 def uv_environment(environment):
     """Return `environment` with what pip is configured with under uv's names; uv's own settings win."""
-    if HANDED_DOWN in environment:
+    if HANDED_DOWN in environment or environment.get("KIT"):
         return environment
     need_pip(environment)
     pip = pip_settings(environment)
@@ -165,8 +165,11 @@ def find_uv(environment, pin=Path("env/uv.txt")):
     try:
         if uv.exists():
             return uv
-        need_pip(environment)
-        pip = [sys.executable, "-m", "pip"]
+        if kit := environment.get("KIT"):  # pip's own wheel runs as it is
+            pip = [sys.executable, str(next(Path(kit).glob("wheels/pip-*.whl")) / "pip")]
+        else:
+            need_pip(environment)
+            pip = [sys.executable, "-m", "pip"]
         print("venv: fetching uv", file=sys.stderr, flush=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         # The two settings may also come from pip's files, which the environment outweighs.

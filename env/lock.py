@@ -122,7 +122,7 @@ def main(argv: list[str]) -> int:
             try:
                 lock_swap.finish()
                 shutil.rmtree(lock_swap.NEW, ignore_errors=True)
-                environment = uv_environment(own_environment())
+                environment = uv_environment({**own_environment(), "KIT": ""})
                 uv = find_uv(environment)
                 folder = lock_swap.NEW / "resolve"
                 folder.mkdir(parents=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # which -I leaves out
 from fetch import IN_IMAGE, LOCKED, Trouble, find_uv, own_environment, run_watched, uv_environment
+from kit import offline, verify
 from venv_key import base_torch, key
 
 del sys.path[0]
@@ -58,6 +59,10 @@ def in_image():
 def build(folder):
     """Build a venv in `folder`, with the project if it is here, and have it prove itself."""
     environment = own_environment()
+    if environment.get("KIT"):
+        kit = Path(environment["KIT"]).absolute()
+        verify(kit, needs_torch=base_torch() is None)
+        environment = offline(environment, kit) | {"KIT": str(kit)}
     python = f"{folder}/bin/python"
     uv = find_uv(environment)
     if in_image():
