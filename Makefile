@@ -27,11 +27,25 @@ VENV ?= .venv
 BASE_IMAGE ?=
 ## date of the container's apt packages, such as 20261101T000000Z; empty: today
 APT_SNAPSHOT ?=
+## folder of a kit: what is installed comes from it and from no network; make kit writes it (there: kit)
+KIT ?=
+## make kit: for which machine, x86_64 or aarch64; empty: this one
+PLATFORM ?=
+## make kit: for which Python; empty: the lab's own
+PYTHON_VERSION ?=
+## make kit: 0 leaves torch's CPU wheel out, for machines whose base layer has torch
+TORCH ?= 1
+## make kit: 1 adds the container's image
+IMAGE ?= 0
+## make lock: 1 takes the newest of everything that requirements.in allows
+UPGRADE ?= 0
+## make lock: takes the newest of this one package, or the version given: mujoco==3.11.0
+PACKAGE ?=
 ## of make bench: which questions, such as "a d"; empty: all
 ONLY ?=
 ## of make bench: how often each is measured; empty: 5 for a and d, 3 for the others
 TURNS ?=
-export APT_SNAPSHOT BASE_IMAGE ENGINE EXPECT STRICT PYTHON VENV
+export APT_SNAPSHOT BASE_IMAGE ENGINE EXPECT IMAGE KIT PLATFORM PYTHON PYTHON_VERSION STRICT TORCH VENV
 
 LAB := @docker/dev.sh
 
@@ -76,8 +90,20 @@ doctor: ## what this machine has and lacks for all of this; changes nothing
 	@docker/doctor.sh
 
 .PHONY: lock
-lock: venv ## resolve requirements.in into requirements.txt, with hashes
-	$(LAB) python env/lock.py
+lock: ## resolve requirements.in anew; what lives replaces the locks, what does not is refused
+	$(LAB) python env/lock.py --upgrade='$(UPGRADE)' --package='$(PACKAGE)'
+
+.PHONY: lock-base
+lock-base: ## refresh the base layer's pins: torch's CPU wheel, and the container's base image
+	@docker/base.sh
+
+.PHONY: lock-check
+lock-check: ## is the lock still what requirements.in asks for, served, and free of known vulnerabilities?
+	$(LAB) python env/lock.py --check
+
+.PHONY: kit
+kit: ## write what another machine needs to install all this without a network
+	@docker/kit.sh
 
 .PHONY: golden
 golden: venv ## record the physics of the locked mujoco anew, and show what differs
@@ -102,5 +128,5 @@ clean: ## remove all that the lab made here
 help: ## this page
 	@awk '/^##@/ { print "\n" substr($$0, 5) ":" } \
 	     /^## / { text = substr($$0, 4) } \
-	     / \?=/ { printf "  %-14s%s (%s)\n", $$1, text, $$3 } \
-	     /^[a-z]/ && split($$0, rule, /:.* ## /) == 2 { printf "  %-14s%s\n", rule[1], rule[2] }' Makefile
+	     / \?=/ { printf "  %-16s%s (%s)\n", $$1, text, $$3 } \
+	     /^[a-z]/ && split($$0, rule, /:.* ## /) == 2 { printf "  %-16s%s\n", rule[1], rule[2] }' Makefile

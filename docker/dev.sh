@@ -52,7 +52,16 @@ run=(
   --shm-size=8g # torch's workers share memory; the default is 64 MB
   "--env=LAB_IMAGE=$image_id" --env=PYTHON=python3 --env=ENGINE --env=EXPECT --env=STRICT "--env=VENV=$VENV"
 )
-for variable in CUDA_VISIBLE_DEVICES MUJOCO_EGL_DEVICE_ID MUJOCO_GL PYOPENGL_PLATFORM TERM WANDB_API_KEY WANDB_MODE; do
+if [[ -n ${KIT:-} ]]; then
+  kit=$(cd -- "$root" && cd -- "$KIT" && pwd -P) || error "KIT=$KIT is not a folder" "KIT=/where/the/kit/is" 2
+  run+=("$(mount "$kit" /kit readonly)" --env=KIT=/kit)
+fi
+# Where packages come from, for make lock and make kit; a folder of wheels, as it is here.
+for folder in ${PIP_FIND_LINKS:-}; do
+  [[ $folder != /* || ! -d $folder ]] || run+=("$(mount "$(realpath -- "$folder")" "$folder" readonly)")
+done
+for variable in PIP_{EXTRA_INDEX_URL,FIND_LINKS,INDEX_URL,TRUSTED_HOST} {HTTP,HTTPS,NO}_PROXY CUDA_VISIBLE_DEVICES \
+  MUJOCO_EGL_DEVICE_ID MUJOCO_GL PYOPENGL_PLATFORM TERM WANDB_API_KEY WANDB_MODE; do
   [[ -z ${!variable+set} ]] || run+=("--env=$variable")
 done
 if [[ $PWD == "$root" || $PWD == "$root"/* ]]; then

@@ -9,7 +9,7 @@ root=${root:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)}
 
 # Everything that goes into the image; the build context holds nothing else.
 image_files=(docker/10_nvidia.json docker/Dockerfile pyproject.toml requirements.txt)
-image_files+=(env/{error.sh,prove.py,system.sh,system.txt,torch-cpu.txt,torch-cpu-needs.txt,uv.txt,venv.py,venv.sh})
+image_files+=(env/{error.sh,fetch.py,kit.py,prove.py,system.sh,system.txt,torch-cpu.txt,torch-cpu-needs.txt,uv.txt,venv.sh,venv_build.py,venv_key.py})
 
 inspect() { "$ENGINE" image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 
@@ -26,9 +26,22 @@ ensure_image() {
   fi
   key=$({ echo "$base_id ${APT_SNAPSHOT:-}" && cd "$root" && sha256sum "${image_files[@]}"; } | sha256sum | cut -c1-16)
   image=robotics-rl:$key
-  image_id=$(inspect "$image") || { build "$base" "$key" && image_id=$(inspect "$image"); }
+  image_id=$(inspect "$image") || { load_kit && image_id=$(inspect "$image"); } || { build "$base" "$key" && image_id=$(inspect "$image"); }
   # shellcheck disable=SC2034
   mapfile -t entrypoint < <("$ENGINE" image inspect --format '{{range .Config.Entrypoint}}{{println .}}{{end}}' "$image" | sed '/^$/d')
+}
+
+load_kit() { # the image out of the kit, if it has the one that is wanted
+  local kit=${KIT:-} said
+  [[ -z $kit || $kit == /* ]] || kit=$root/$kit
+  [[ -n $kit && -e $kit/image.tar ]] || return
+  echo "image: loading $kit/image.tar" >&2
+  (cd "$kit" && grep '  image.tar$' SHA256SUMS | sha256sum --check --status) ||
+    error "image: the kit was tampered with, or copied badly: $kit/image.tar is not what it was" "make kit IMAGE=1; copy the folder anew"
+  said=$("$ENGINE" load --input "$kit/image.tar" 2>&1) || error "image: $ENGINE cannot load $kit/image.tar: ${said##*$'\n'}" "$ENGINE system df"
+  inspect "$image" >/dev/null && "$ENGINE" tag "$image" robotics-rl:latest && return
+  echo "image: the kit's image is another ($said); it was made from other files or on another base" >&2
+  return 1
 }
 
 pull() {
@@ -42,8 +55,13 @@ build() { # BASE KEY
   trap 'rm -rf -- "$context"' EXIT
   (cd "$root" && cp --parents -- "${image_files[@]}" "$context")
   mkdir "$context/wheels"
-  [[ $EXPECT == gpu ]] || local_wheels "$context/wheels"
   local arguments=(--build-arg "BASE_IMAGE=$1" --build-arg "APT_SNAPSHOT=${APT_SNAPSHOT:-}")
+  if [[ -n ${KIT:-} ]]; then
+    (cd "$root" && cp -R -- "$KIT"/{kit.txt,SHA256SUMS,wheels} "$context/wheels")
+    arguments+=(--build-arg KIT=/wheels)
+  elif [[ $EXPECT != gpu ]]; then
+    local_wheels "$context/wheels"
+  fi
   local name
   for name in PIP_EXTRA_INDEX_URL PIP_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [[ -z ${!name:-} ]] || arguments+=(--build-arg "$name")

@@ -7,5 +7,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 if [[ -e $VENV/.requirements_hash ]]; then
   rm -rf -- "$VENV"
 fi
-rm -rf -- "$VENV.lab" proof smoke_frame.png ppo_smoke.zip .smoke_frame-* .ppo_smoke-*
-rm -rf -- ./*.egg-info {bench,checks,tests}/__pycache__ .pytest_cache .ruff_cache
+if [[ -e kit/kit.txt ]]; then
+  rm -rf -- kit
+fi
+rm -rf -- "$VENV.lab" .kit.new kit.part .lock.* proof smoke_frame.png ppo_smoke.zip .smoke_frame-* .ppo_smoke-*
+rm -rf -- ./*.egg-info {bench,checks,env,tests}/__pycache__ .pytest_cache .ruff_cache

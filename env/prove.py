@@ -1,4 +1,4 @@
-"""Does this venv hold what the lock says, and the base layer's torch? Run by env/venv.py in a new venv.
+"""Does this venv hold what the lock says, and the base layer's torch? Run by env/venv_build.py in a new venv.
 
     .venv/bin/python env/prove.py [TORCH_VERSION TORCH_FOLDER]
 
@@ -40,6 +40,16 @@ def differences(locks: list[str]) -> list[str]:
     return found
 
 
+def missing(requirement: Requirement) -> list[str]:
+    """Say that what torch's CPU wheel needs is not there, where it is not."""
+    try:
+        version = distribution(requirement.name).version
+    except PackageNotFoundError:
+        return [f"torch needs {requirement}, which no lock pins: TORCH_NEEDS in env/lock_resolve.py"]
+    fits = requirement.specifier.contains(version, prereleases=True)
+    return [] if fits else [f"torch needs {requirement}, and {version} is locked"]
+
+
 def torch_differences(base: list[str]) -> list[str]:
     """Say where torch is not the base layer's, or not one that Stable-Baselines3 takes."""
     torch = distribution("torch")
@@ -47,6 +57,9 @@ def torch_differences(base: list[str]) -> list[str]:
     found = []
     if base and [torch.version, folder] != base:
         found.append(f"torch is {torch.version} from {folder}; the base layer's is {base[0]} from {base[1]}")
+    for requirement in [] if base else map(Requirement, requires("torch") or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            found += missing(requirement)
     for requirement in map(Requirement, requires("stable-baselines3") or []):
         # prereleases: the NGC image's torch is one, 2.10.0a0+...
         if requirement.name == "torch" and not requirement.specifier.contains(torch.version, prereleases=True):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The gate: leaves a proven venv of requirements.txt at $VENV, or the old one and the reason.
 #
-# Current means: the key (env/venv.py) is the one in $VENV/.requirements_hash, and every file that was
+# Current means: the key (env/venv_key.py) is the one in $VENV/.requirements_hash, and every file that was
 # installed is still there as it was. Else a new venv is built beside the old one and swapped in by
 # rename. Kill it at any moment: the next run repairs. Two at once: one waits.
 set -euo pipefail
@@ -29,6 +29,9 @@ elif [[ ${PYTHON%/*} -ef $VENV/bin ]]; then # this one, damaged
   PYTHON=$(readlink -f "$PYTHON")
 fi
 
+# A `make lock` that was ended while it put its files in place: the rest of them follow.
+[[ ! -d .lock.ready ]] || "$PYTHON" -IB env/lock_swap.py
+
 inventory() { # every file of the venv with its size and time, less what Python caches
   (cd -- "$1" && find bin lib pyvenv.cfg .proof -name __pycache__ -prune -o ! -type d -printf '%s %T@ %p\n' | LC_ALL=C sort)
 }
@@ -45,7 +48,7 @@ where() { # of a key, what tells one engine's venv from another's
 is_current() {
   local asker lost status=0
   # Python may start slowly (behind a pyenv shim); the files are looked over meanwhile.
-  exec {answer}< <("$PYTHON" -I env/venv.py key)
+  exec {answer}< <("$PYTHON" -IB env/venv_key.py)
   asker=$!
   lost=$(damage) || true
   key=$(cat <&"$answer")
@@ -91,7 +94,7 @@ echo "venv: building $VENV ($reason)" >&2
 rm -rf -- "$new" "$old"
 trap 'rm -rf -- "$new"' EXIT
 trap 'exit 143' TERM HUP # once the build has ended, and not while it writes
-"$PYTHON" -I env/venv.py build "$new" || exit
+"$PYTHON" -IB env/venv_build.py "$new" || exit
 { inventory "$new" >"$new/.inventory" && echo "$key" >"$new/.requirements_hash"; } ||
   error "venv: the stamp could not be written" "df -h .; then: make venv"
 [[ ! -e $VENV ]] || mv -T -- "$VENV" "$old"

@@ -14,6 +14,10 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -35,7 +39,8 @@ INHERITED = [
     "MUJOCO_GL",
     "PYOPENGL_PLATFORM",
 ]
-INHERITED += ["PYTHON", "PYTHONNOUSERSITE", "STRICT", "VENV", "VIRTUAL_ENV"]
+INHERITED += ["IMAGE", "KIT", "PACKAGE", "PLATFORM", "PYTHON", "PYTHONNOUSERSITE", "PYTHON_VERSION", "STRICT"]
+INHERITED += ["TORCH", "UPGRADE", "VENV", "VIRTUAL_ENV"]
 
 
 def base_python() -> str:
@@ -97,6 +102,31 @@ class Clone:
     def leftovers(self) -> list[str]:
         """What lies beside the venv, but for the lock."""
         return sorted(path.name for path in self.path.glob(".venv.lab/*") if path.name != "lock")
+
+
+def stamp(clone: Clone) -> str:
+    return (clone.venv / ".requirements_hash").read_text()
+
+
+def identity(clone: Clone) -> int:
+    """Another number once the venv was rebuilt."""
+    return clone.venv.stat().st_ino
+
+
+def site_packages(clone: Clone) -> Path:
+    (folder,) = clone.venv.glob("lib/python*/site-packages")
+    return folder
+
+
+def assert_right(clone: Clone) -> None:
+    """The venv is current, proven by the lock and by an import, and nothing lies beside it."""
+    before = identity(clone)
+    run = clone.ok("make", "venv")
+    assert identity(clone) == before
+    assert "building" not in run.stderr
+    assert re.search(r"^ok        venv ", run.stdout, re.MULTILINE)
+    clone.ok(".venv/bin/python", "env/prove.py")
+    assert clone.leftovers() == []
 
 
 @pytest.fixture
@@ -163,6 +193,15 @@ def in_namespace(mounts: str, *command: str) -> tuple[str, ...]:
     if subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("namespaces are not permitted here")
     return ("unshare", "--map-root-user", "--mount", "bash", "-euc", f'{mounts}\nexec "$@"', "bash", *command)
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve HTTP on a free port of loopback; yields the address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

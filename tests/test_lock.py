@@ -1,4 +1,4 @@
-"""The locks: nothing in them that does not belong, and an installable file for every pin on every platform."""
+"""The locks as they are: nothing in them that does not belong, and an installable file for every pin everywhere."""
 
 from __future__ import annotations
 
@@ -7,113 +7,106 @@ import json
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+import tomllib
+from http.server import BaseHTTPRequestHandler
 
 import pytest
-from conftest import ROOT, torch_wheel
+from conftest import ROOT, served, torch_wheel
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
-LOCKS = ["requirements.txt", "env/torch-cpu-needs.txt", "env/uv.txt"]
-PLATFORMS = [(python, arch) for python in ("3.11", "3.12", "3.13") for arch in ("x86_64", "aarch64")]
-# Wheels for glibc 2.31 (Debian 11, Ubuntu 20.04) and older.
-GLIBC = ["manylinux_2_31", "manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux_2_17", "manylinux2014"]
+sys.path.append(str(ROOT / "env"))
+from fetch import Trouble, find_uv, own_environment, uv_environment
+from lock_resolve import MACHINES, PYTHONS, SOURCES, Resolver, hashes, pins
+
+LOCKS = {name: (ROOT / name).read_text() for name in SOURCES}
+TORCH = (ROOT / "env/torch-cpu.txt").read_text()
 # Pins that have a wheel with compiled code on one of the two architectures and not on the other.
 PURE_FALLBACKS = {("tensorboard-data-server", "aarch64")}  # TensorBoard then reads its logs in Python
 
 
-def pins(lock: str) -> dict[str, tuple[str, set[str]]]:
-    """Name to version and hashes of a lock."""
-    blocks = re.split(r"^(?=[\w.-]+==)", (ROOT / lock).read_text(), flags=re.MULTILINE)[1:]
-    found = {}
-    for block in blocks:
-        name, version = re.match(r"([\w.-]+)==([^\s;]+)", block).groups()
-        found[name] = version, set(re.findall(r"sha256:([0-9a-f]{64})", block))
-    return found
-
-
-def would_install(lock: str, python: str, arch: str, folder: Path) -> dict[str, tuple[str, str]]:
-    """Name to file and sha256 of what pip would take from the index for a platform; downloads no wheel."""
-    report = folder / f"{Path(lock).stem}-{python}-{arch}.json"
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--no-deps"]
-    command += ["--require-hashes", "--only-binary=:all:", "--implementation=cp", f"--python-version={python}"]
-    command += [f"--platform={glibc}_{arch}" for glibc in GLIBC]
-    command += [f"--target={folder}/none", f"--report={report}", f"--requirement={ROOT / lock}"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, f"{lock} on Python {python} {arch}:\n{run.stderr}"
-    found = {}
-    for item in json.loads(report.read_text())["install"]:
-        info = item["download_info"]
-        name = item["metadata"]["name"].lower().replace("_", "-").replace(".", "-")
-        found[name] = info["url"].rpartition("/")[2], info["archive_info"]["hashes"]["sha256"]
-    return found
-
-
 @pytest.fixture(scope="module")
-def index(tmp_path_factory) -> dict[tuple[str, str, str], dict[str, tuple[str, str]]]:
-    """What would be installed, by lock, Python and architecture; from the real index."""
-    folder = tmp_path_factory.mktemp("reports")
-    keys = [(lock, *platform) for lock in LOCKS for platform in PLATFORMS]
-    with ThreadPoolExecutor(4) as pool:
-        return dict(zip(keys, pool.map(lambda key: would_install(*key, folder), keys), strict=True))
+def resolver(tmp_path_factory) -> Resolver:
+    """The lock's own."""
+    environment = uv_environment(own_environment())
+    return Resolver(find_uv(environment), environment, tmp_path_factory.mktemp("resolver"), pins(TORCH)["torch"])
 
 
-@pytest.mark.parametrize("lock", LOCKS)
-@pytest.mark.parametrize(("python", "arch"), PLATFORMS)
-def test_every_pin_has_a_file_whose_hash_is_locked(index, lock, python, arch):
-    locked, offered = pins(lock), index[lock, python, arch]
-    assert set(offered) == set(locked)
-    for name, (file, sha256) in offered.items():
-        assert sha256 in locked[name][1], f"{file} is not in {lock}"
-        assert file.endswith(".whl")
+def test_every_pin_can_be_installed_for_every_python_and_machine(resolver):
+    resolver.platforms(LOCKS)
 
 
-def test_fallbacks_to_pure_wheels_are_the_known_ones(index):
-    fallbacks = set()
-    for lock in LOCKS:
-        for python in ("3.11", "3.12", "3.13"):
-            files = {arch: index[lock, python, arch] for arch in ("x86_64", "aarch64")}
-            for name in files["x86_64"]:
-                pure = {arch for arch in files if files[arch][name][0].endswith("-none-any.whl")}
-                if len(pure) == 1:
-                    fallbacks.add((name, *pure))
-    assert fallbacks == PURE_FALLBACKS
+def test_pin_that_one_python_cannot_have_is_refused(resolver):
+    newer = LOCKS["requirements.txt"].replace(f"numpy=={pins(LOCKS['requirements.txt'])['numpy']}", "numpy==2.5.5")
+    with pytest.raises(Trouble, match=r"cannot be installed on Python 3\.11, .*numpy==2\.5\.5"):
+        resolver.platforms({"requirements.txt": newer})
+
+
+def test_lock_that_lacks_what_a_package_needs_is_refused(resolver):
+    less = re.sub(r"^farama-notifications==(?:.*\n)(?:    .*\n)*", "", LOCKS["requirements.txt"], flags=re.MULTILINE)
+    assert less != LOCKS["requirements.txt"]
+    with pytest.raises(Trouble, match=r"cannot be installed on Python .* `farama-notifications`"):
+        resolver.platforms({"requirements.txt": less})
+
+
+def test_fallbacks_to_pure_wheels_are_the_known_ones(tmp_path):
+    files = {}
+    for machine in MACHINES:
+        report = tmp_path / f"{machine}.json"
+        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--no-deps"]
+        command += ["--only-binary=:all:", "--implementation=cp", "--python-version=3.12", f"--target={tmp_path}/none"]
+        command += [
+            f"--platform=manylinux{version}_{machine}" for version in ("_2_31", "_2_28", "_2_27", "_2_17", "2014")
+        ]
+        command += [f"--report={report}", "--requirement", ROOT / "requirements.txt"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        for item in json.loads(report.read_text())["install"]:
+            files[item["metadata"]["name"].lower().replace("_", "-"), machine] = item["download_info"]["url"]
+    pure = {key for key, url in files.items() if url.endswith("-none-any.whl")}
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}
+    assert {(name, machine) for name, machine in pure if (name, other[machine]) not in pure} == PURE_FALLBACKS
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lock_holds_no_torch_and_nothing_only_torch_needs(lock):
     foreign = re.compile(r"torch$|triton|nvidia-|cuda|cudnn|cublas|nccl")
-    assert not [name for name in pins(lock) if foreign.match(name)]
+    assert pins(LOCKS[lock])
+    assert not [name for name in pins(LOCKS[lock]) if foreign.match(name)]
 
 
 @pytest.mark.parametrize("lock", [*LOCKS, "env/torch-cpu.txt"])
 def test_lock_holds_no_settings_of_the_machine_that_made_it(lock):
-    options = re.findall(r"^\s*(--(?!hash)\S+|-[a-z] \S+)", (ROOT / lock).read_text(), re.MULTILINE)
-    assert not options
+    text = (ROOT / lock).read_text()
+    assert not re.findall(r"^\s*(--(?!hash)\S+|-[a-z] \S+)", text, re.MULTILINE)
+    assert str(ROOT) not in text
+    assert all(hashes(text).values())
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_says_for_whom_it_is_made(lock):
+    said = dict(re.findall(r"^# (python|machine|torch): (.*)$", LOCKS[lock], re.MULTILINE))
+    assert said["python"].split() == PYTHONS
+    assert said["machine"].split() == MACHINES
+    assert said["torch"].startswith(pins(TORCH)["torch"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    supported = SpecifierSet(project["requires-python"])
+    assert [f"3.{minor}" for minor in range(8, 20) if f"3.{minor}" in supported] == PYTHONS
 
 
 def test_lock_satisfies_requirements_in():
-    locked = pins("requirements.txt")
+    locked = pins(LOCKS["requirements.txt"])
     lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.in").read_text().splitlines())
     for requirement in map(Requirement, filter(None, lines)):
         if requirement.name != "torch":
-            version, _ = locked[requirement.name]
-            assert requirement.specifier.contains(version, prereleases=True), requirement
-
-
-def test_torch_is_locked_for_every_platform():
-    """Its index is not to be reached from everywhere; the wheels that pip's find-links offer here are compared."""
-    text = (ROOT / "env/torch-cpu.txt").read_text()
-    version, hashes = pins("env/torch-cpu.txt")["torch"]
-    listed = re.findall(r"cp(3)(\d\d) (x86_64|aarch64)", text)
-    assert [(f"{major}.{minor}", arch) for major, minor, arch in listed] == PLATFORMS
-    assert len(hashes) == len(PLATFORMS)
-    assert version.endswith("+cpu")
+            assert requirement.specifier.contains(locked[requirement.name], prereleases=True), requirement
 
 
 def test_torch_wheel_here_has_a_locked_hash():
-    _, hashes = pins("env/torch-cpu.txt")["torch"]
-    assert hashlib.sha256(torch_wheel().read_bytes()).hexdigest() in hashes
+    """Its index is not to be reached from everywhere; the wheel that pip's find-links offer here is compared."""
+    assert pins(TORCH)["torch"].endswith("+cpu")
+    assert len(hashes(TORCH)["torch"]) >= len(PYTHONS) * len(MACHINES)
+    assert hashlib.sha256(torch_wheel().read_bytes()).hexdigest() in hashes(TORCH)["torch"]
 
 
 def test_mujoco_that_breaks_fetch_is_out_of_bounds():
@@ -121,4 +114,71 @@ def test_mujoco_that_breaks_fetch_is_out_of_bounds():
     specifier = Requirement(f"mujoco{bound}").specifier
     assert not specifier.contains("3.12.0")
     assert not specifier.contains("4.0.0")
-    assert specifier.contains(pins("requirements.txt")["mujoco"][0])
+    assert specifier.contains(pins(LOCKS["requirements.txt"])["mujoco"])
+
+
+# make lock-check, which is env/lock.py --check in the lab. The gate is left out where the lock is spoilt:
+# it would build another venv.
+
+
+def test_lock_check_says_what_it_could_not_ask(lab):
+    run = lab.ok("make", "lock-check")
+    assert re.search(r"^(ok|degraded) +lock +\d+ packages as requirements.in asks · every hash is served", run.stdout)
+    answered = re.search(r"in [1-9]\d* of \d+ packages", run.stdout)
+    assert answered or "vulnerabilities not known: pip-audit's service does not answer" in run.stdout
+    assert answered or lab.run("make", "lock-check", STRICT="1").returncode
+
+
+class Vulnerabilities(BaseHTTPRequestHandler):
+    """An OSV service that knows of two: in pillow, mended in 99.0; in tqdm, mended nowhere."""
+
+    def do_POST(self):
+        package = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]["name"].lower()
+        found = {}
+        if package in ("pillow", "tqdm"):
+            events = [{"introduced": "0"}] + ([{"fixed": "99.0"}] if package == "pillow" else [])
+            affected = {
+                "package": {"name": package, "ecosystem": "PyPI"},
+                "ranges": [{"type": "ECOSYSTEM", "events": events}],
+            }
+            found = {"vulns": [{"id": f"LAB-{package}", "modified": "2026-01-01T00:00:00Z", "affected": [affected]}]}
+        body = json.dumps(found).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_lock_check_names_all_that_is_wrong(lab):
+    """The public services are not to be reached from everywhere: one on loopback, in the words of OSV's interface."""
+    lock = lab.path / "requirements.txt"
+    text = lock.read_text()
+    foreign = "iniconfig-of-another==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n"
+    spoilt = re.sub(
+        r"(tqdm==.*\n +--hash=sha256:).{8}", r"\g<1>00000000", text.replace("\nimageio==", f"\n{foreign}imageio==")
+    )
+    spoilt = re.sub(r"^wandb==(?:.*\n)(?:    .*\n)*", "", spoilt, flags=re.MULTILINE)
+    check = (".venv/bin/python", "env/lock.py", "--check")
+    try:
+        lock.write_text(spoilt)
+        with served(Vulnerabilities) as address:
+            service = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": f"{address}/v1/query"}
+            run = lab.run(*check, **service)
+        lock.write_text(text.replace("\nmujoco==3.11.0 ", "\nmujoco==3.5.0 "))
+        out_of_bounds = lab.run(*check)
+    finally:
+        lock.write_text(text)
+    version = pins(text)
+    assert run.returncode == 1
+    assert "error: lock: requirements.txt pins iniconfig-of-another, which nothing asks for\n" in run.stderr
+    assert "error: lock: requirements.txt does not pin wandb, which is asked for\n" in run.stderr
+    assert "error: lock: requirements.txt: tqdm is no longer served with sha256 00000000" in run.stderr
+    assert f"error: lock: pillow {version['pillow']} has LAB-pillow, mended in 99.0\n" in run.stderr
+    assert f"warning: lock: tqdm {version['tqdm']} has LAB-tqdm, which no version mends yet\n" in run.stderr
+    assert run.stderr.count("\nfix: make lock") == 1
+    assert out_of_bounds.returncode == 1
+    assert re.search(r"error: lock: the locked versions no longer satisfy .*mujoco", out_of_bounds.stderr)
+    assert not list(lab.path.glob(".lock.*"))

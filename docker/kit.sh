@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Writes a kit to KIT (env/kit.py says what is in one), with the container's image where IMAGE=1: for a machine
+# without a network. It is made beside the repository's files and moved there when it is whole.
+set -euo pipefail
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+. "$root/docker/image.sh"
+cd -- "$root"
+kit=${KIT:-kit} new=.kit.new
+while [[ $kit == */ ]]; do kit=${kit%/}; done
+unset KIT # it is what is made here, not what is taken from
+
+case ${IMAGE:=0} in 0 | 1) ;; *) error "IMAGE=$IMAGE is not 0 or 1" "IMAGE=1" 2 ;; esac
+if ((IMAGE)); then
+  [[ -z ${LAB_IMAGE:-} ]] || error "IMAGE=1 needs the engine, which is outside the container" "make kit IMAGE=1, on the host" 2
+  choose_engine
+  [[ $ENGINE != local ]] || error "IMAGE=1 needs a container engine, and this is ENGINE=local" "make kit IMAGE=1 ENGINE=docker" 2
+  [[ ${PLATFORM:-$(uname -m)} == "$(uname -m)" ]] ||
+    error "IMAGE=1 saves this machine's image, which is not for PLATFORM=$PLATFORM" "make kit IMAGE=1 PLATFORM=$(uname -m)" 2
+fi
+if [[ -e $kit && ! -e $kit/kit.txt ]]; then
+  error "$kit is there, and is not a kit" "make kit KIT=another/folder"
+fi
+
+exec {lock}<"${BASH_SOURCE[0]}"
+flock "$lock"
+trap 'rm -rf -- "$new"' EXIT
+trap 'exit 143' TERM HUP
+rm -rf -- "$new"
+docker/dev.sh python env/kit.py "$new" --machine="${PLATFORM:-}" --python="${PYTHON_VERSION:-}" --torch="${TORCH:-1}"
+if ((IMAGE)); then
+  ensure_image
+  echo "kit: saving $image" >&2
+  format=()
+  [[ $ENGINE == docker ]] || format=(--format=oci-archive) # what docker writes by itself
+  "$ENGINE" save "${format[@]}" --output "$new/image.tar" "$image" ||
+    error "kit: $ENGINE could not save $image; its reason is above" "df -h .; then: make kit IMAGE=1"
+fi
+chmod -R a+rX -- "$new" # docker save writes for its user alone
+sums=$(cd "$new" && find . -type f -printf '%P\0' | sort -z | xargs -0 sha256sum)
+echo "$sums" >"$new/SHA256SUMS"
+rm -rf -- "$kit.part" && mkdir -p -- "$(dirname -- "$kit")"
+mv -T -- "$new" "$kit.part" # which may be another disk
+rm -rf -- "$kit"
+mv -T -- "$kit.part" "$kit"
+about() { sed -n "s/^$1 //p" "$kit/kit.txt"; }
+echo "ok        kit      $kit · Python $(about python), $(about machine) · torch: $(about torch) · $(du -sh "$kit" | cut -f1) · on the other machine: make verify KIT=…"

@@ -1,0 +1,185 @@
+"""How packages are fetched: the locked uv, told what pip is configured with; and what its failures mean."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
+UV_IN_IMAGE = Path("/opt/uv")
+HANDED_DOWN = "LAB_UV"  # in the environment: the uv to use, and that the rest of it is under uv's names already
+LOCKED = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"]
+# Settings of other projects that would change what is installed, or where.
+FOREIGN = [
+    *("PIP_CONSTRAINT", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER", "PYTHONHOME", "PYTHONPATH"),
+    *("UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_LINK_MODE", "UV_OVERRIDE", "UV_PYTHON", "UV_REQUIRE_HASHES"),
+    *("UV_SYSTEM_PYTHON", "VIRTUAL_ENV"),
+]
+UV_NAMES = {  # pip's option, and uv's variable for the same
+    "cert": "SSL_CERT_FILE",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "index-url": "UV_DEFAULT_INDEX",
+    "no-index": "PIP_NO_INDEX",
+    "proxy": "ALL_PROXY",
+    "trusted-host": "UV_INSECURE_HOST",
+}
+SYSTEM_CERTIFICATES = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+]
+NOISE = re.compile(r" [+~-] |Using Python|Audited|Resolved| +Buil|WARNING: (Location|Running pip)")
+CAUSES = [  # what pip or uv says, what that means, what helps
+    (
+        r"No space left|os error 28|Errno 28|Disk quota|os error 122",
+        "the disk is full; a venv takes 1.3 GB, and uv's cache as much",
+        "df -h . ~/.cache; free some space, then: make venv",
+    ),
+    (
+        r"[Hh]ash(es)? (mismatch|do not match)|THESE PACKAGES DO NOT MATCH",
+        "a package is not the one that is locked; which one: above",
+        "rm -rf ~/.cache/uv && make venv; if it stays, do not trust where it comes from (pip config list)",
+    ),
+    (
+        r"UnknownIssuer|CERTIFICATE_VERIFY_FAILED|certificate verify failed",
+        "a certificate is not trusted: a proxy here signs with its own authority",
+        "pip config set global.cert /path/to/its/certificates.pem (or add it to the system's), then: make venv",
+    ),
+    (
+        r"dns error|name resolution|Name or service not known|unreachable|[Cc]onnection|[Tt]imed? ?out"
+        r"|error sending request|Failed to fetch",
+        "packages cannot be fetched: there is no network, or none that reaches the package index",
+        "connect this machine, or point pip at a mirror (pip config set global.index-url …), then: make venv",
+    ),
+    (
+        r"No solution found|No matching distribution|was not found in the p",
+        "a locked package is not offered, for this Python and machine, by where pip is told to look",
+        "pip config list; correct its index, or add what is missing to its find-links (which: above); then: make venv",
+    ),
+]
+
+
+class Trouble(Exception):
+    """What went wrong, and the command that helps; `said`: in the words of the program that failed."""
+
+    def __init__(self, why, fix, said=""):
+        super().__init__(why)
+        self.fix = fix
+        self.said = said
+
+
+def own_environment():
+    """Return the environment less what other projects have set in it."""
+    return {name: value for name, value in os.environ.items() if name not in FOREIGN}
+
+
+def pip_settings(environment):
+    """Return what pip is configured with, by option name; uv does not read pip's configuration."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    sections = ("global", "install", ":env:")  # the later ones win
+    found = {}
+    for line in listed.stdout.splitlines():
+        name, _, value = line.partition("=")
+        section, _, option = name.rpartition(".")
+        if section in sections:
+            found[sections.index(section), option] = ast.literal_eval(value)
+    return {option: found[section, option] for section, option in sorted(found)}
+
+
+def uv_environment(environment):
+    """Return `environment` with what pip is configured with under uv's names; uv's own settings win."""
+    if HANDED_DOWN in environment or environment.get("KIT"):
+        return environment
+    need_pip(environment)
+    pip = pip_settings(environment)
+    return {
+        **{variable: ",".join(pip[option].split()) for option, variable in UV_NAMES.items() if pip.get(option)},
+        # All its indexes are equal to pip, and to us: the hash decides, never the source.
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        # As pip does; a proxy's own authority is among the system's. Where there are none, uv has its own.
+        "UV_SYSTEM_CERTS": str(any(map(os.path.exists, SYSTEM_CERTIFICATES))).lower(),
+        **environment,
+    }
+
+
+def run_watched(command, environment, show=True, again="make venv"):
+    """Run a command and pass on what it says to stderr as it says it; raise Trouble with the cause.
+
+    `again` is the command that the user repeats when the cause is mended.
+    """
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if show and not NOISE.match(line):
+            print(f"  {line.rstrip()}", file=sys.stderr, flush=True)
+    if process.wait() == 0:
+        return
+    said = "".join(lines)
+    for pattern, why, fix in CAUSES:
+        if re.search(pattern, said):
+            raise Trouble(why, fix.replace("make venv", again), said)
+    program = Path(command[0]).name
+    if process.returncode < 0:
+        raise Trouble(f"{program} was ended by signal {-process.returncode}", again, said)
+    raise Trouble(f"{program} failed with status {process.returncode}; its message is above", again, said)
+
+
+def need_pip(environment):
+    """Raise Trouble unless the base layer's interpreter has pip, after trying to install it."""
+    command = [sys.executable, "-m", "pip", "--version"]
+    if subprocess.run(command, env=environment, capture_output=True).returncode == 0:
+        return
+    if sys.prefix != "/usr":
+        raise Trouble(f"{sys.executable} has no pip", f"{sys.executable} -m ensurepip, then: make venv")
+    # Debian and Ubuntu ship their python3 without it.
+    subprocess.run(["env/system.sh", "python3-pip"], check=True)
+    if subprocess.run(command, env=environment, capture_output=True).returncode:
+        raise Trouble(f"{sys.executable} has no pip", "sudo apt-get install -y python3-pip, then: make venv")
+
+
+def find_uv(environment, pin=Path("env/uv.txt")):
+    """Return the path of the uv that `pin` locks: the image's, or one installed by hash into the user's cache."""
+    if HANDED_DOWN in environment:
+        return Path(environment[HANDED_DOWN])
+    lock = hashlib.sha256(pin.read_bytes()).hexdigest()
+    try:
+        cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a uid without a name, and no HOME
+        raise Trouble("there is no home folder to keep uv in", "export HOME=/a/folder/that/is/yours") from None
+    if UV_IN_IMAGE.exists() and f"env/uv.txt {lock}\n" in (IN_IMAGE / ".requirements_hash").read_text():
+        return UV_IN_IMAGE
+    folder = cache / "robotics-lab" / f"uv-{lock[:12]}-{platform.machine()}"
+    uv = folder / "bin/uv"
+    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+    options = ["--quiet", "--disable-pip-version-check", "--target", fresh, *LOCKED, pin]
+    try:
+        if uv.exists():
+            return uv
+        if kit := environment.get("KIT"):  # pip's own wheel runs as it is
+            pip = [sys.executable, str(next(Path(kit).glob("wheels/pip-*.whl")) / "pip")]
+        else:
+            need_pip(environment)
+            pip = [sys.executable, "-m", "pip"]
+        print("venv: fetching uv", file=sys.stderr, flush=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # The two settings may also come from pip's files, which the environment outweighs.
+        own = {**environment, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
+        run_watched([*pip, "install", *options], own)
+        if not uv.exists():
+            fresh.rename(folder)
+    except OSError as reason:
+        why = f"uv cannot be kept in {folder.parent}: {reason.strerror}"
+        raise Trouble(why, "make verify XDG_CACHE_HOME=/a/folder/that/is/yours") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return uv

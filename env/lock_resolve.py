@@ -1,0 +1,160 @@
+"""Resolve what the lab asks for into what it gets, for every Python and machine that the lab supports.
+
+`uv pip compile`, and not pip-compile itself, whose options it takes: pip-compile resolves for the Python that runs
+it, so that a container's 3.12 would lock a numpy that 3.11 cannot have. It begins from the present locks, so a pin
+that still satisfies the bounds stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Container
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+
+from fetch import Trouble, run_watched
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHONS = ["3.11", "3.12", "3.13"]  # the oldest first; as pyproject.toml's requires-python
+MACHINES = ["x86_64", "aarch64"]
+GLIBC = "manylinux_2_31"  # of Debian 11 and Ubuntu 20.04: wheels for this and older ones are taken
+TORCH_CPU = "env/torch-cpu.txt"
+# torch 2.13's own Requires-Dist; what of it requirements.txt pins is left out of the needs. env/prove.py compares.
+TORCH_NEEDS = ["filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec"]
+SOURCES = {  # lock, and what it is resolved from
+    "requirements.txt": "requirements.in",
+    "env/torch-cpu-needs.txt": TORCH_NEEDS,
+    "env/uv.txt": ["uv"],
+    "env/pip-audit.txt": ["pip-audit"],
+}
+HEADER = """\
+# Made by `make lock` from {source}. For:
+# python: {pythons}
+# machine: {machines}
+# torch: {torch}
+"""
+
+
+def pins(text: str) -> dict[str, str]:
+    """Name to version of every `name==version` in a requirements file's text."""
+    return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE))
+
+
+def hashes(text: str) -> dict[str, set[str]]:
+    """Name to the sha256 of its files, of every pin in a lock's text."""
+    blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+    return {block.partition("==")[0]: set(re.findall(r"sha256:([0-9a-f]{64})", block)) for block in blocks}
+
+
+def without(lock: str, names: Container[str]) -> str:
+    """Return the text of `lock` less the pins of `names`."""
+    head, *blocks = re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE)
+    return head + "".join(block for block in blocks if block.partition("==")[0] not in names)
+
+
+class Resolver:
+    """uv, and a folder of its own that is given to it; `torch` is the version of the base layer's stand-in."""
+
+    def __init__(self, uv: Path, environment: dict[str, str], folder: Path, torch: str):
+        self.uv = uv
+        self.folder = folder
+        self.torch = torch
+        self.stub = self.write_stub()
+        find_links = [environment.get("UV_FIND_LINKS", ""), folder.as_uri()]
+        self.environment = environment | {"UV_FIND_LINKS": ",".join(filter(None, find_links))}
+        self.options = ["--only-binary=:all:"] + (["--no-index"] if environment.get("PIP_NO_INDEX") else [])
+
+    def write_stub(self) -> str:
+        """Write a wheel named torch that needs nothing; return the requirement that only it satisfies.
+
+        Resolving against it keeps torch's own needs (nvidia-*, triton) out of the lock. The local
+        version is one that no index has.
+        """
+        version = f"{self.torch.partition('+')[0]}+base.layer"
+        info = f"torch-{version}.dist-info"
+        wheel = self.folder / f"torch-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+            archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(f"{info}/RECORD", "")
+        return f"torch=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file into the folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def compile(self, source: str | list[str], present: str, *options: str) -> str:
+        """Resolve requirements (a file's name, or names); return the pins with the hashes of all their files.
+
+        A pin of `present`, a lock's text, stays where it can. Raises Trouble; its `said` is the reason in uv's words.
+        """
+        if isinstance(source, list):
+            source = str(self.write("in.txt", "\n".join(source)))
+        lock = self.write("out.txt", present)
+        base = self.write("base-layer.txt", self.stub.partition(" ")[0])
+        platform = [f"--python-version={PYTHONS[0]}", f"--python-platform={MACHINES[0]}-{GLIBC}"]
+        form = ["--generate-hashes", "--no-header", "--annotation-style=split", f"--output-file={lock}"]
+        command = [self.uv, "pip", "compile", "--quiet", *self.options, *platform, *form, *options]
+        command += [f"--constraints={base}", "--no-emit-package=torch", source]
+        run_watched(command, self.environment, show=False, again="make lock")
+        return re.sub(r"-r \S*/in\.txt", "make lock", lock.read_text())
+
+    def locks(self, *options: str, check: bool = False) -> dict[str, str]:
+        """Return the text of every lock, by name. Raises Trouble.
+
+        `check`: with the present pins and no others, and with the hashes that are served now.
+        """
+        texts: dict[str, str] = {}
+        for name, source in SOURCES.items():
+            present = (ROOT / name).read_text() if (ROOT / name).exists() else ""
+            bounds = []
+            if name == "env/torch-cpu-needs.txt":
+                bounds.append(f"--constraints={self.write('main.txt', texts['requirements.txt'])}")
+            if check:
+                held = "".join(f"{pin}=={version}\n" for pin, version in pins(present).items())
+                bounds += ["--refresh", f"--constraints={self.write('held.txt', held)}"]
+            text = self.compile(source, "" if check else present, *bounds, *options)
+            if name == "env/torch-cpu-needs.txt":
+                text = without(text, pins(texts["requirements.txt"]))
+            header = HEADER.format(
+                source=source if isinstance(source, str) else ", ".join(source),
+                pythons=" ".join(PYTHONS),
+                machines=" ".join(MACHINES),
+                torch=f"{self.torch}, or the base layer's own",
+            )
+            texts[name] = header + text
+        return texts
+
+    def platforms(self, locks: dict[str, str]) -> None:
+        """See that `locks` can be installed, and lack nothing, for every Python and machine. Raises Trouble."""
+        main = "".join(text for name, text in locks.items() if name != "env/pip-audit.txt") + self.stub
+        files = [self.write("all.txt", main)]
+        if "env/pip-audit.txt" in locks:
+            files.append(self.write("audit.txt", locks["env/pip-audit.txt"]))
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda case: self.would_install(*case), product(files, PYTHONS, MACHINES)))
+
+    def would_install(self, lock: Path, python: str, machine: str, *options: str) -> None:
+        """See that a lock can be installed for a Python and a machine, its packages' needs included. Raises Trouble."""
+        target = [f"--target={self.folder}/none", f"--python-version={python}", f"--python-platform={machine}-{GLIBC}"]
+        command = [self.uv, "pip", "install", "--quiet", "--dry-run", "--require-hashes", *target, *self.options]
+        try:
+            run_watched([*command, *options, f"--requirements={lock}"], self.environment, show=False, again="make lock")
+        except Trouble as trouble:
+            if "No solution" in trouble.said or "no trusted hash" in trouble.said:
+                why = f"the candidate cannot be installed on Python {python}, {machine}: {reason(trouble.said)}"
+                raise Trouble(why, "change the bounds in requirements.in, then: make lock") from None
+            raise
+
+
+def reason(said: str) -> str:
+    """Return uv's own reason for finding no solution, on one line."""
+    text = " ".join(said.split())
+    text = re.sub(r"^error: |No solution found when resolving dependencies:?|cause: |╰─▶|×", "", text)
+    return re.sub(r" hint: .*", "", text).strip()

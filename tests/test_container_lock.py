@@ -1,0 +1,118 @@
+"""Lock, kit and base pins with a container engine: the same verbs, the same outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import urllib.request
+
+import pytest
+from conftest import ROOT
+from engines import BASE, boxed, docker, docker_daemon, registry
+
+
+@pytest.fixture(scope="module")
+def pinned(place, daemon):
+    """A registry of our own with an index of the base image for both architectures; yields address and push()."""
+    with registry(place / "registry for pins", 5018) as address:
+        name = f"{address}/base"
+        docker(daemon, "tag", BASE, f"{name}:amd64")
+        manifest = re.search(r"sha256:[0-9a-f]{64}", docker(daemon, "push", f"{name}:amd64")).group()
+        request = urllib.request.Request(f"http://{address}/v2/base/manifests/{manifest}")
+        request.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
+        size = len(urllib.request.urlopen(request).read())
+
+        def push(note: str, architectures: tuple[str, ...] = ("amd64", "arm64")) -> str:
+            """Put an index at the tag `stable`: both architectures are this machine's image. Returns its digest."""
+            kind = "application/vnd.docker.distribution.manifest.list.v2+json"
+            entry = {
+                "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+                "size": size,
+                "digest": manifest,
+            }
+            platforms = [{"platform": {"os": "linux", "architecture": name}} for name in architectures]
+            index = {"schemaVersion": 2, "mediaType": kind, "manifests": [entry | item for item in platforms]}
+            body = json.dumps(index | {"note": note}).encode()
+            put = urllib.request.Request(f"http://{address}/v2/base/manifests/stable", data=body, method="PUT")
+            put.add_header("Content-Type", kind)
+            urllib.request.urlopen(put)
+            return f"{name}:stable@sha256:{hashlib.sha256(body).hexdigest()}"
+
+        yield push
+
+
+@pytest.fixture(scope="module")
+def clone(place, daemon, pinned):
+    """A clone whose pinned base image is in that registry."""
+    clone = boxed(place / "locking, boxed", daemon)
+    clone.environment.pop("BASE_IMAGE")
+    pins = clone.path / "docker/base-images.txt"
+    pins.write_text(re.sub(r"^cpu .*$", f"cpu {pinned('first')}", pins.read_text(), flags=re.MULTILINE))
+    clone.ok("make", "image")
+    return clone
+
+
+def test_lock_is_the_same_in_the_container(clone):
+    before = {
+        name: (clone.path / name).read_bytes() for name in ("requirements.txt", "env/uv.txt", "env/pip-audit.txt")
+    }
+    assert clone.ok("make", "lock").stdout == "lock: nothing changes\n"
+    source = clone.path / "requirements.in"
+    text = source.read_text()
+    source.write_text(re.sub(r"^mujoco.*$", "mujoco", text, flags=re.MULTILINE))
+    run = clone.run("make", "lock", PACKAGE="mujoco")
+    source.write_text(text)
+    assert run.returncode != 0
+    assert "+mujoco==4.0.0" in run.stdout
+    assert "error: lock: the candidate fails check_mujoco: " in run.stderr, run.stderr
+    assert "lock: refused; nothing was changed" in run.stderr
+    assert {name: (clone.path / name).read_bytes() for name in before} == before
+    assert not list(clone.path.glob(".lock.*"))
+
+
+def test_kit_with_the_image_runs_on_a_machine_without_a_network(clone, place):
+    """A second daemon, cut off: it has no image at all but the one in the kit."""
+    clone.ok("make", "kit", IMAGE="1", KIT="kit")
+    kit = clone.path / "kit"
+    assert (kit / "image.tar").stat().st_size > 1e8
+    with docker_daemon(place / "cut off with a kit", network=False) as host:
+        archive = (kit / "image.tar").read_bytes()[:512]
+        with (kit / "image.tar").open("r+b") as file:
+            file.write(bytes([archive[0] ^ 1]))
+        run = clone.run("make", "image", KIT="kit", DOCKER_HOST=host)
+        with (kit / "image.tar").open("r+b") as file:
+            file.write(archive)
+        assert "error: image: the kit was tampered with, or copied badly: " in run.stderr
+        assert "image.tar is not what it was\nfix: " in run.stderr
+        run = clone.ok("make", "check-render", KIT="kit", DOCKER_HOST=host, VENV=".venv-cut-off")
+    assert "image: loading " in run.stderr and "image: building" not in run.stderr
+    words = [line.split()[:2] for line in run.stdout.splitlines()]
+    assert words == [["ok", "image"], ["ok", "venv"], ["skip", "gpu"], ["ok", "mujoco"], ["ok", "render"]]
+
+
+def test_image_is_built_with_the_kits_wheels(clone):
+    """Its system packages come from the network all the same; docs/troubleshooting.md says so."""
+    (clone.path / "env/system.txt").open("a").write("# a change\n")
+    run = clone.ok("make", "image", KIT="kit", PIP_INDEX_URL="http://127.0.0.1:9/nowhere")
+    assert "image: building" in run.stderr and "the kit's image is another" in run.stderr
+
+
+def test_base_images_digest_is_refreshed_when_the_lab_lives_on_it(clone, pinned):
+    pins = clone.path / "docker/base-images.txt"
+    old = pins.read_text()
+    torch = (
+        'sed -i "s|python env/lock.py --base|true|" docker/base.sh'  # its index is not to be reached from everywhere
+    )
+    clone.ok("bash", "-c", torch)
+    assert "base: nothing changes: " in clone.ok("make", "lock-base").stdout
+    lone = pinned("one machine's", ("amd64",))
+    run = clone.run("make", "lock-base")
+    assert run.returncode != 0 and pins.read_text() == old
+    assert f"error: base: {lone.partition('@')[0]} is not an index of x86_64 and aarch64" in run.stderr
+    new = pinned("second")
+    run = clone.ok("make", "lock-base")
+    assert f"\n  +{new}\n" in run.stdout and "base: pinned" in run.stdout
+    assert pins.read_text() == re.sub(r"^cpu .*$", f"cpu {new}", old, flags=re.MULTILINE)
+    assert not list(clone.path.glob(".lock.*"))
+    assert (ROOT / "docker/base-images.txt").read_text() != pins.read_text()

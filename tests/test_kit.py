@@ -1,0 +1,145 @@
+"""make kit: what another machine needs to install the lab without a network, and nothing that it could not trust."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Clone
+
+NO_NETWORK = ("unshare", "--map-root-user", "--net")
+
+
+@pytest.fixture(scope="module")
+def kit(lab, tmp_path_factory) -> Path:
+    """A kit for this machine; its path has spaces and a comma."""
+    folder = tmp_path_factory.mktemp("stick") / "a kit, for you"
+    run = lab.ok("make", "kit", KIT=str(folder))
+    assert re.search(
+        rf"^ok +kit +{re.escape(str(folder))} · Python 3\.\d+, \w+ · torch: yes · ", run.stdout, re.MULTILINE
+    )
+    assert not list(lab.path.glob(".kit.*"))
+    return folder
+
+
+def without_network(clone: Clone, tmp_path: Path, *command: str, **settings: str):
+    """Run a command where no address can be reached, with no cache of what was fetched before."""
+    return clone.run(*NO_NETWORK, *command, XDG_CACHE_HOME=str(tmp_path / "cache"), **settings)
+
+
+def test_kit_holds_a_wheel_for_every_pin_by_its_hash(kit):
+    locked = "".join((ROOT / name).read_text() for name in ("requirements.txt", "env/torch-cpu-needs.txt"))
+    locked += (ROOT / "env/uv.txt").read_text() + (ROOT / "env/torch-cpu.txt").read_text()
+    wheels = list((kit / "wheels").iterdir())
+    assert len(wheels) == len(re.findall(r"^[\w.-]+==", locked, re.MULTILINE))
+    assert all(path.suffix == ".whl" for path in wheels)
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() in locked for path in wheels)
+    listed = (kit / "SHA256SUMS").read_text().splitlines()
+    assert [line[66:] for line in listed] == sorted(["kit.txt", *(f"wheels/{path.name}" for path in wheels)])
+
+
+def test_lab_is_built_and_verified_without_any_network(clone, kit, tmp_path):
+    routes = without_network(clone, tmp_path, "cat", "/proc/net/route").stdout.splitlines()
+    assert len(routes) <= 1, "there is a route, and this proves nothing"
+    run = without_network(clone, tmp_path, "make", "verify", KIT=str(kit))
+    assert run.returncode == 0, run.stdout + run.stderr
+    words = [line.split()[1] for line in run.stdout.splitlines()[:6]]
+    assert words == ["image", "venv", "gpu", "mujoco", "render", "train"]
+    assert "verified: " in run.stdout
+
+
+@pytest.mark.parametrize("package", ["mujoco-", "torch-"])
+def test_flipped_byte_is_caught_by_name(clone, kit, tmp_path, package):
+    (wheel,) = (kit / "wheels").glob(f"{package}*.whl")
+    whole = wheel.stat()
+    with wheel.open("r+b") as file:
+        file.seek(whole.st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+    try:
+        run = without_network(clone, tmp_path, "make", "venv", KIT=str(kit))
+    finally:
+        with wheel.open("r+b") as file:
+            file.seek(whole.st_size // 2)
+            file.write(byte)
+    assert run.returncode != 0
+    assert f"error: venv: the kit was tampered with, or copied badly: {wheel} is not what it was\nfix: " in run.stderr
+    assert not clone.venv.exists() and clone.leftovers() == []
+
+
+def test_missing_wheel_is_named(clone, kit, tmp_path):
+    (wheel,) = (kit / "wheels").glob("numpy-*.whl")
+    wheel.rename(tmp_path / wheel.name)
+    try:
+        run = without_network(clone, tmp_path, "make", "venv", KIT=str(kit))
+    finally:
+        shutil.move(tmp_path / wheel.name, wheel)
+    assert run.returncode != 0
+    assert f"error: venv: the kit is incomplete: {wheel} is missing\nfix: " in run.stderr
+    assert not clone.venv.exists()
+
+
+def test_wheel_that_both_lists_name_must_still_be_the_locked_one(clone, kit, tmp_path):
+    """Whoever changes a wheel can change SHA256SUMS too; not the lock."""
+    changed = tmp_path / "changed"
+    shutil.copytree(kit, changed, copy_function=lambda source, target: Path(target).hardlink_to(source))
+    (wheel,) = (changed / "wheels").glob("tqdm-*.whl")
+    content = wheel.read_bytes()
+    wheel.unlink()
+    wheel.write_bytes(content + b"\0")
+    sums = (changed / "SHA256SUMS").read_text()
+    (changed / "SHA256SUMS").unlink()
+    old, new = (hashlib.sha256(text).hexdigest() for text in (content, content + b"\0"))
+    (changed / "SHA256SUMS").write_text(sums.replace(old, new))
+    run = without_network(clone, tmp_path, "make", "venv", KIT=str(changed))
+    assert run.returncode != 0
+    assert "tqdm" in run.stderr and "error: venv: " in run.stderr
+    assert not clone.venv.exists()
+
+
+def test_kit_of_another_lock_is_refused(clone, kit, tmp_path):
+    (clone.path / "requirements.txt").open("a").write("# a change\n")
+    run = without_network(clone, tmp_path, "make", "venv", KIT=str(kit))
+    assert "error: venv: the kit was made for another requirements.txt than this one\nfix: " in run.stderr
+
+
+def test_kit_for_another_machine(lab, tmp_path):
+    """Python 3.12 on aarch64, whose base layer has torch: nothing of this machine is in it, and it is refused here."""
+    folder = tmp_path / "for a Spark"
+    lab.ok("make", "kit", KIT=str(folder), PLATFORM="aarch64", PYTHON_VERSION="3.12", TORCH="0")
+    names = [path.name for path in (folder / "wheels").iterdir()]
+    assert [name for name in names if re.match(r"mujoco-.*-cp312-.*_aarch64\.whl$", name)]
+    assert not [name for name in names if "x86_64" in name or name.startswith("torch")]
+    run = lab.run("make", "venv", KIT=str(folder), VENV=str(tmp_path / "venv"))
+    assert (
+        "error: venv: the kit is for python 3.12, and this is " in run.stderr or "the kit is for machine" in run.stderr
+    )
+
+
+def test_folder_that_is_no_kit_is_left_alone(lab, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    run = lab.run("make", "kit", KIT=str(tmp_path))
+    assert f"error: {tmp_path} is there, and is not a kit\nfix: " in run.stderr
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    run = lab.run("make", "venv", KIT=str(tmp_path), VENV=str(tmp_path / "venv"))
+    assert f"error: venv: KIT={tmp_path} is not a kit" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"PLATFORM": "sparc"}, "error: PLATFORM=sparc is not one of x86_64, aarch64\nfix: "),
+        ({"PYTHON_VERSION": "3.9"}, "error: PYTHON_VERSION=3.9 is not one of 3.11, 3.12, 3.13\nfix: "),
+        ({"TORCH": "no"}, "error: TORCH=no is not one of 0, 1\nfix: "),
+        ({"IMAGE": "yes"}, "error: IMAGE=yes is not 0 or 1\nfix: IMAGE=1\n"),
+        ({"IMAGE": "1"}, "error: IMAGE=1 needs a container engine, and this is ENGINE=local\nfix: "),
+    ],
+)
+def test_wrong_setting_is_wrong_usage(lab, tmp_path, settings, message):
+    run = lab.run("make", "kit", KIT=str(tmp_path / "kit"), **settings)
+    assert message in run.stderr and "Error 2" in run.stderr
+    assert not list(tmp_path.iterdir()) and not list(lab.path.glob(".kit.*"))
