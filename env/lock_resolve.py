@@ -1,14 +1,15 @@
 """Resolve what the lab asks for into what it gets, for every Python and machine that the lab supports.
 
-`uv pip compile`, and not pip-compile itself, whose options it takes: pip-compile resolves for the Python that runs
-it, so that a container's 3.12 would lock a numpy that 3.11 cannot have. It begins from the present locks, so a pin
-that still satisfies the bounds stays.
+uv chooses the versions, for the oldest Python, and pip-compile writes the lock of exactly these: by itself it
+resolves for the Python that runs it, and a container's 3.12 would lock a numpy that 3.11 cannot have. Both begin from
+the present locks, so a pin that still satisfies the bounds stays.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import zipfile
 from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
@@ -105,6 +106,22 @@ class Resolver:
         run_watched(command, self.environment, show=False, again="make lock")
         return re.sub(r"-r \S*/in\.txt", "make lock", lock.read_text())
 
+    def pip_compile(self, source: str, chosen: str) -> str:
+        """Return the lock of `source` that pip-compile writes of the versions in `chosen`, a lock. Raises Trouble."""
+        lock = self.write("out.txt", chosen)  # whose pins it keeps
+        base = self.write("base-layer.txt", self.stub.partition(" ")[0])
+        form = ["--strip-extras", "--generate-hashes", "--no-header", "--unsafe-package=torch", f"--output-file={lock}"]
+        form += [f"--no-emit-{what}" for what in ("options", "index-url", "find-links", "trusted-host")]
+        bounds = [f"--constraint={base}", f"--find-links={self.folder.as_uri()}"]
+        command = [sys.executable, "-m", "piptools", "compile", "--quiet", *form, *bounds, source]
+        run_watched(command, self.environment, show=False, again="make lock")
+        if others := pins(chosen).keys() - pins(lock.read_text()).keys():  # another Python needs them, and this one not
+            asked = str(self.write("other-pythons.in", "\n".join(sorted(others))))
+            lock.write_text(chosen)
+            run_watched([*command, asked], self.environment, show=False, again="make lock")
+        text = re.sub(r"-r \S*/other-pythons\.in", "another Python", lock.read_text())
+        return text.partition("\n# WARNING")[0].rstrip() + "\n"  # it warns there that torch is not pinned
+
     def locks(self, *options: str, check: bool = False) -> dict[str, str]:
         """Return the text of every lock, by name. Raises Trouble.
 
@@ -120,6 +137,8 @@ class Resolver:
                 held = "".join(f"{pin}=={version}\n" for pin, version in pins(present).items())
                 bounds += ["--refresh", f"--constraints={self.write('held.txt', held)}"]
             text = self.compile(source, "" if check else present, *bounds, *options)
+            if name == "requirements.txt" and not check:
+                text = self.pip_compile(source, text)
             if name == "env/torch-cpu-needs.txt":
                 text = without(text, pins(texts["requirements.txt"]))
             header = HEADER.format(
