@@ -6,8 +6,15 @@ import json
 import tempfile
 from pathlib import Path
 
-from checks.check_render import BACKENDS, probe
+from checks.check_render import BACKENDS, Backend, probe
+
+
+def drawn(backend: Backend, folder: Path) -> dict | str:
+    """Return what the backend's probe measured, or why it does not draw."""
+    found = probe(backend, folder / "frame.npy")
+    return found if isinstance(found, dict) else found.found
+
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps({backend.name: probe(backend, Path(folder) / "frame.npy") for backend in BACKENDS}))
+    with tempfile.TemporaryDirectory() as name:
+        print(json.dumps({backend.name: drawn(backend, Path(name)) for backend in BACKENDS}))

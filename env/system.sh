@@ -4,7 +4,7 @@
 #
 #     env/system.sh [--once] [[--reinstall] PACKAGE …]    PACKAGE: known to be missing, whatever the list says
 #
-# --once: what was said of this machine before is not said again. STRICT=1, as the image's build has it:
+# --once: what was said of this machine before is not said again, nor is apt tried again within an hour. STRICT=1, as the image's build has it:
 # what is not optional and cannot be installed is an error. APT_SNAPSHOT: the date to install from, as apt's
 # --snapshot takes it (apt 2.7 and later).
 set -euo pipefail
@@ -24,7 +24,11 @@ while read -r package name kind _; do
   [[ $libraries == *"$name"* ]] || command -v "$name" >/dev/null || { packages+=("$package") brings+=("$name"); }
 done <env/system.txt
 ((${#packages[@]})) || exit 0
-[[ $(cat "$seen" 2>/dev/null) != "$(uname -n) ${packages[*]}" ]] || exit 0
+lacking="$(uname -n) ${packages[*]}" failed=''
+case $(cat "$seen" 2>/dev/null) in
+  "$lacking") exit 0 ;;
+  "$lacking failed") [[ -z $(find "$seen" -mmin -60) ]] || exit 0 ;; # the network may be back by now
+esac
 
 if ! command -v apt-get >/dev/null; then
   echo "warning: system: not installed here: ${brings[*]}" >&2
@@ -58,7 +62,7 @@ else
     echo "warning: system: apt could not install ${offered[*]}" >&2
     echo "fix: apt-get update && apt-get install -y ${offered[*]}" >&2
     [[ ${STRICT:-0} == 0 ]] || exit 1
-    exit 0 # the network may be back next time
+    failed=' failed'
   fi
 fi
-{ echo "$(uname -n) ${packages[*]}" >"$seen"; } 2>/dev/null || true
+{ echo "$lacking$failed" >"$seen"; } 2>/dev/null || true

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,19 @@ def test_rendering_is_never_quietly_disabled(lab):
     run = lab.run(*in_namespace(hidden, "docker/dev.sh", "python", "-m", "checks.check_render"))
     assert run.returncode == 1
     assert "error: render: expected a GL backend that draws without a display" in run.stderr
-    assert "[render.no-backend]" in run.stderr
-    assert "fix: sudo apt-get install -y libegl1 libosmesa6" in run.stderr
+    assert "[render.egl.library-missing]" in run.stderr
+    assert "fix: env/system.sh libegl1" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_apt_that_fails_is_not_tried_again_within_an_hour(lab, tmp_path):
+    """A stand-in for apt without a network, whose real retries take many seconds each time."""
+    (tmp_path / "apt-get").write_text('#!/bin/sh\necho "E: Unable to locate package"; exit 100\n')
+    (tmp_path / "apt-get").chmod(0o755)
+    setting = {"VIRTUAL_ENV": str(lab.venv), "PATH": f"{tmp_path}:{lab.environment['PATH']}"}
+    once = in_namespace(NO_LIBRARIES, "env/system.sh", "--once")
+    assert "\nfix: apt-get update && apt-get install -y libegl1 " in lab.ok(*once, **setting).stderr
+    assert lab.ok(*once, **setting).stderr == ""
+    two_hours_ago = time.time() - 7200
+    os.utime(lab.venv / ".system_missing", (two_hours_ago, two_hours_ago))
+    assert "could not install" in lab.ok(*once, **setting).stderr
