@@ -21,10 +21,12 @@ def test_verify_runs_every_check_in_the_container(box):
 
 
 def test_current_image_is_not_built_again(box):
-    before = docker(box.environment["DOCKER_HOST"], "image", "inspect", "-f", "{{.Id}}", "robotics-rl:latest")
+    listing = (box.environment["DOCKER_HOST"], "images", "--all", "--no-trunc", "--format={{.ID}} {{.Tag}}")
+    before = docker(*listing)
     run = box.ok("make", "image")
     assert run.stderr == ""
-    assert before[:19] in run.stdout
+    assert re.search(r" (sha256:\w{12})$", run.stdout).group(1) in before
+    assert docker(*listing) == before
 
 
 def test_image_carries_the_hash_that_is_its_tag(box):
