@@ -86,7 +86,7 @@ def probe(backend: Backend, frame: Path) -> dict | Finding:
     environment |= {"MUJOCO_GL": backend.mujoco_gl, "PYOPENGL_PLATFORM": backend.mujoco_gl}
 
     def unusable(cause: str, found: str) -> Finding:
-        return Finding(cause, f"{backend.name} to draw", found, f"another driver, or none: {gl_errors.REINSTALL}")
+        return Finding(cause, f"{backend.name} to draw", found, gl_errors.REINSTALL)
 
     try:
         run = subprocess.run(

@@ -43,9 +43,8 @@ def test_golden_record_is_of_the_locked_mujoco():
 
 
 @pytest.mark.parametrize("task", golden.STEPS)
-def test_tolerance_leaves_room_for_rounding(task, monkeypatch):
-    """1e-9 m off at the start, a hundred times what two machines were seen to differ by, is the same physics."""
-    reset = fetch.gymnasium.Env.reset
+def test_tolerance_leaves_room_for_rounding(task):
+    """1e-9 m off at the start, which is more than two machines were seen to differ by, is the same physics."""
     with fetch.made(f"Fetch{task}-v4") as env:
         states = scripted.rollout(env, golden.SEED, golden.STEPS[task])
         rows = [golden.row(next(states).observation)]
@@ -55,7 +54,6 @@ def test_tolerance_leaves_room_for_rounding(task, monkeypatch):
     found = golden.difference(f"Fetch{task}-v4", rows, golden.load()["tasks"][task])
     assert found.first_over is None, found
     assert found.metres > 0
-    assert reset is fetch.gymnasium.Env.reset
 
 
 def test_make_golden_is_idempotent_and_shows_a_difference(clone, lab):
@@ -98,7 +96,7 @@ def test_newer_mujoco_fails_at_construction_and_names_the_bound(lab, tmp_path, r
     run = lab.run(*CHECK, **installed(tmp_path, lab, *requirements))
     assert_one_clear_error(run, "mujoco", "mujoco.version-mismatch")
     assert requirements[0].replace("==", " ") in run.stderr
-    assert "requirements.in bounds gymnasium" in run.stderr or "mujoco>=3.8.1,<3.12" in run.stderr
+    assert "requirements.in bounds mujoco>=3.8.1,<3.12" in run.stderr
 
 
 @injects("mujoco.not-registered", "gymnasium-robotics 1.3.1, whose Fetch environments are v3", "make venv")
