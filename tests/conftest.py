@@ -204,8 +204,16 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that share the engines of tests/engines.py run in one worker, one after the other."""
+    for item in items:
+        if "place" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("engines"))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI every test runs: one that was skipped fails the run."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") and reporter.stats.get("skipped") and session.exitstatus == 0:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # xdist's workers have none
+    if reporter and os.environ.get("CI") and reporter.stats.get("skipped") and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
