@@ -77,7 +77,7 @@ def build(folder):
         options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
         run_watched([uv, "pip", "install", "--python", python, *options, "--editable", "."], environment)
     proof = subprocess.run(
-        [python, "-B", "env/prove.py", *map(str, base_torch() or ())],
+        [python, "env/prove.py", *map(str, base_torch() or ())],
         env={**environment, "PYTHONNOUSERSITE": "1"},
         stdout=subprocess.PIPE,
         text=True,
