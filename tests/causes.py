@@ -31,7 +31,7 @@ def explained() -> dict[str, str]:
 def injected() -> list[tuple[str, str, str, str]]:
     """(id, how it is brought about, file and test, remedy applied) of every @injects, by id."""
     rows = []
-    for path in sorted(ROOT.glob("tests/test_*.py")):
+    for path in sorted(ROOT.glob("tests/**/test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 for mark in node.decorator_list:

@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["engines"]  # the fixtures of the container tests
 
@@ -204,12 +205,18 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that share the engines of tests/engines.py run in one worker, one after the other."""
-    for item in items:
-        if "place" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("engines"))
+class EnginesTogether(LoadScopeScheduling):
+    """Tests go to whichever worker is free, those of tests/containers/ all to one, whose daemon and image they share.
+
+    That is --dist=loadgroup, which pytest 9.2 and pytest-xdist 3.8 together have lost (pytest-xdist's issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "containers" if nodeid.startswith("tests/containers/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> EnginesTogether:
+    return EnginesTogether(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
