@@ -11,30 +11,24 @@ import json
 import os
 import sys
 
-import numpy as np
-
+N_ENVS = 8
 EPISODES = 100
-SEED = 20_000  # of the first episode; neither training nor check-train's own evaluation uses these
+SEED = 20_000  # of the first environment; neither training nor check-train's own evaluation uses these
 
 
 def main(paths: list[str]) -> None:
     """Evaluate, print."""
     os.environ["MUJOCO_GL"] = "disable"
     from stable_baselines3 import PPO
+    from stable_baselines3.common.evaluation import evaluate_policy
 
-    from checks.process_vec_env import smoke_environments
+    from checks import workers
 
-    env = smoke_environments(EPISODES, SEED)
+    env = workers.smoke_environments(N_ENVS, SEED)
     returns = {}
     for path in paths:
-        model = PPO.load(path, device="cpu")
         env.seed(SEED)
-        observation, total, done = env.reset(), np.zeros(EPISODES), np.zeros(EPISODES, bool)
-        while not done.all():
-            observation, reward, ended, _ = env.step(model.predict(observation, deterministic=True)[0])
-            total += np.where(done, 0, reward)
-            done |= ended
-        returns[path] = float(total.mean())
+        returns[path] = float(evaluate_policy(PPO.load(path, device="cpu"), env, EPISODES)[0])
     env.close()
     print(json.dumps(returns))
 

@@ -21,6 +21,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from checks.check_mujoco import import_failure
+from checks.verdict import report
+
 TROUBLESHOOTING = Path(__file__).parent.parent / "docs/troubleshooting.md"
 CHECKS = {"gpu": "check_gpu", "mujoco": "check_mujoco", "render": "check_render", "ppo-smoke": "check_train"}
 
@@ -28,8 +31,11 @@ CHECKS = {"gpu": "check_gpu", "mujoco": "check_mujoco", "render": "check_render"
 def list_envs() -> int:
     """Print the ids of the Fetch environments, one a line; status 1 where there is none."""
     os.environ["MUJOCO_GL"] = "disable"  # a list needs no GL
-    from checks import fetch
-
+    try:
+        from checks import fetch
+    except (ImportError, OSError) as reason:
+        report("list-envs", "fail", import_failure(reason).finding)
+        return 1
     ids = fetch.registered()
     print(*ids, sep="\n")
     if not ids:

@@ -12,22 +12,18 @@ An earlier ppo_smoke.zip stays until a new one has passed. Curves: tensorboard -
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import resource
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from checks import train_errors
+from checks import train_errors, workers
 from checks.expectation import expected
 from checks.verdict import (
     PROOF,
@@ -65,43 +61,36 @@ def nearest_divisor(number: int, target: int, least: int = 1) -> int:
 
 
 @contextmanager
-def environments(arguments: argparse.Namespace) -> Iterator[tuple]:
-    """Make the environments to train in and the EPISODES to evaluate in; close them. Raises Failure."""
-    from checks.process_vec_env import ProcessEnded, smoke_environments
-
+def environments(n_envs: int, seed: int) -> Iterator:
+    """Make the environments to train and to evaluate in. Raises Failure where a process of theirs ends."""
+    env = None
     try:
-        with (
-            closing(smoke_environments(arguments.n_envs, arguments.seed)) as training,
-            closing(smoke_environments(EPISODES, EVALUATION_SEED)) as evaluation,
-        ):
-            yield training, evaluation
-    except ProcessEnded as reason:
+        env = workers.smoke_environments(n_envs, seed)
+        yield env
+        env.close()  # after an error they end with this process
+    except (EOFError, ConnectionError) as reason:
+        how = workers.how_one_ended(env.processes) if env else "ended as it started, its message is above"
         raise Failure(
             "train.process-ended",
             expected="the processes that simulate to last",
-            found=str(reason),
+            found=f"one {how}",
             fix="free -h; sudo dmesg | grep -i -e oom -e segfault",
         ) from reason
 
 
-def mean_return(evaluation, act: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
-    """Return the mean return of a policy over EPISODES at once, whose seeds are the same for every policy."""
-    evaluation.seed(EVALUATION_SEED)
-    observation = evaluation.reset()
-    returns, ended = np.zeros(EPISODES), np.zeros(EPISODES, bool)
-    while not ended.all():
-        observation, reward, done, _ = evaluation.step(act(observation))
-        returns += np.where(ended, 0, reward)
-        ended |= done
-    return float(returns.mean())
+def mean_return(policy, env) -> float:
+    """Return the mean return over EPISODES, whose seeds are the same for every policy."""
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    env.seed(EVALUATION_SEED)
+    return float(evaluate_policy(policy, env, EPISODES)[0])
 
 
-def train(arguments: argparse.Namespace, device: str, env, evaluation, evidence: Evidence):
+def train(arguments: argparse.Namespace, device: str, env, evidence: Evidence):
     """Train in `env` and return the model. Raises Failure."""
     import torch
     from stable_baselines3 import PPO
 
-    from checks.process_vec_env import ProcessEnded
     from checks.progress import Progress
 
     torch.set_num_threads(1)  # the networks are small: more threads are slower, and round differently
@@ -127,13 +116,12 @@ def train(arguments: argparse.Namespace, device: str, env, evaluation, evidence:
                 found=f"training on {used}",
                 fix="make check-gpu; or, to train on the CPU: EXPECT=cpu",
             )
-        untrained = mean_return(evaluation, lambda observation: model.predict(observation, deterministic=True)[0])
+        untrained = mean_return(model, env)
+        env.seed(arguments.seed)
         before = {name: value.detach().clone() for name, value in model.policy.named_parameters()}
         started = time.perf_counter()
         model.learn(arguments.total_steps, callback=progress, tb_log_name="ppo_smoke")
         seconds = time.perf_counter() - started
-    except ProcessEnded:
-        raise  # environments() says what that means
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise train_errors.meaning(error, progress.num_timesteps) from error
     after = dict(model.policy.named_parameters())
@@ -177,66 +165,56 @@ def train(arguments: argparse.Namespace, device: str, env, evaluation, evidence:
     return model
 
 
-@contextmanager
-def fresh_process() -> Iterator[subprocess.Popen]:
-    """Start the process that will replay the checkpoint, whose imports need not be waited for; end it."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-m", "checks.replay"], cwd=ROOT, text=True, **pipes) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def replay(process: subprocess.Popen, model, checkpoint: Path, device: str, evidence: Evidence) -> None:
-    """Load the checkpoint in the fresh process and compare its actions with the model's. Raises Failure."""
+def replay(model, checkpoint: Path, device: str, evidence: Evidence) -> None:
+    """Load the checkpoint in a fresh process and compare its actions with the model's. Raises Failure."""
     generator = np.random.default_rng(SEED)
     observations = {
         key: generator.uniform(-1, 1, (REPLAYED, *space.shape)).astype(space.dtype)
         for key, space in model.observation_space.spaces.items()
     }
-    expected_actions, _ = model.predict(observations, deterministic=True)
     wanted = f"PPO.load in a fresh process to give the same {REPLAYED} actions"
     fix = f"df -h {checkpoint.parent}; make venv"
-    with tempfile.TemporaryDirectory() as folder:
-        inputs, outputs = Path(folder) / "observations.npz", Path(folder) / "actions.npy"
-        np.savez(inputs, **observations)
-        # A line, for the end of its input does not come: the environments' processes have copies of the pipe.
-        out, err = process.communicate(json.dumps([str(path) for path in (checkpoint, inputs, outputs)]) + "\n")
-        if process.returncode:
-            last = (err.strip().splitlines() or [f"status {process.returncode}"])[-1]
-            raise Failure("train.not-loadable", expected=wanted, found=last, fix=fix)
-        loaded = json.loads(out.splitlines()[-1])
-        difference = float(np.abs(np.load(outputs) - expected_actions).max())
-    evidence["replay"] = {"largest_action_difference": difference, **loaded}
-    if not difference <= ACTION_TOLERANCE[device] or loaded["timesteps"] != model.num_timesteps:
+    try:
+        with workers.replayer() as process:
+            actions, timesteps = process.submit(workers.act, checkpoint, observations).result()
+    except Exception as reason:  # a damaged file raises whatever it likes
+        found = f"{type(reason).__name__}: {reason}"
+        raise Failure("train.not-loadable", expected=wanted, found=found, fix=fix) from reason
+    difference = float(np.abs(actions - model.predict(observations, deterministic=True)[0]).max())
+    evidence["replay"] = {"largest_action_difference": difference, "timesteps": timesteps}
+    if not difference <= ACTION_TOLERANCE[device] or timesteps != model.num_timesteps:
         raise Failure(
             "train.checkpoint-differs",
             expected=wanted,
-            found=f"actions that differ by up to {difference:.1e}, after {loaded['timesteps']} timesteps",
+            found=f"actions that differ by up to {difference:.1e}, after {timesteps} timesteps",
             fix=fix,
         )
+
+
+class RandomPolicy:
+    """Actions drawn uniformly from [-1, 1], as a policy that can be evaluated."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+        self.generator = np.random.default_rng(SEED)
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        """Return actions, float32 of the shape, and no state."""
+        return self.generator.uniform(-1, 1, self.shape).astype(np.float32), None
 
 
 def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     """Train, save, load, compare."""
     os.environ["MUJOCO_GL"] = "disable"  # training needs no GL, whatever is wrong with it
     device = "cuda" if expected() == "gpu" else "cpu"
+    workers.start_server()  # which imports what they need while this process does
     # Created first: an output that cannot be written is found before 50,000 steps are spent.
-    with (
-        written_by_rename(arguments.out) as checkpoint,
-        fresh_process() as process,
-        environments(arguments) as (env, evaluation),
-        ThreadPoolExecutor() as pool,
-    ):
-        model = train(arguments, device, env, evaluation, evidence)
+    with written_by_rename(arguments.out) as checkpoint, environments(arguments.n_envs, arguments.seed) as env:
+        model = train(arguments, device, env, evidence)
         model.save(checkpoint)
-        replayed = pool.submit(replay, process, model, checkpoint, device, evidence)
-        generator = np.random.default_rng(SEED)
-        shape = (EPISODES, *model.action_space.shape)
-        trained = mean_return(evaluation, lambda observation: model.predict(observation, deterministic=True)[0])
-        random = mean_return(evaluation, lambda _: generator.uniform(-1, 1, shape).astype(np.float32))
-        replayed.result()
+        replay(model, checkpoint, device, evidence)
+        trained = mean_return(model, env)
+        random = mean_return(RandomPolicy((env.num_envs, *env.action_space.shape)), env)
         evidence["mean_return"] |= {"trained": trained, "random": random}
         bound = max(random, evidence["mean_return"]["untrained"] + LEARNED)
         if arguments.total_steps >= LEARNS_WITHIN and not trained > bound:

@@ -43,7 +43,7 @@ class Progress(BaseCallback):
         episodes = [episode["r"] for episode in self.model.ep_info_buffer]
         mean_return = round(float(np.mean(episodes)), 4) if episodes else None
         self.curve.append((self.num_timesteps, mean_return))
-        self.memory.append(resident_memory([os.getpid(), *self.training_env.pids]))
+        self.memory.append(resident_memory([os.getpid(), *(process.pid for process in self.training_env.processes)]))
         if self.bar.disable:
             rate = self.num_timesteps / (time.perf_counter() - self.started)
             shown = "" if mean_return is None else f", return {mean_return:.2f}"

@@ -162,6 +162,8 @@ def test_damaged_venv_is_seen_and_mended_by_the_printed_remedy(victim, damage, c
     run = victim.run(*CHECK)
     assert_one_clear_error(run, "mujoco", cause)
     assert remedy(run) == "make venv"
+    if cause in ("mujoco.package-missing", "mujoco.import"):
+        assert_one_clear_error(victim.run(".venv/bin/python", "-m", "checks", "list-envs"), "list-envs", cause)
     assert "damaged: " in victim.ok("bash", "-c", remedy(run)).stderr
     assert victim.ok(*CHECK).stdout.startswith("ok        mujoco ")
 

@@ -51,9 +51,7 @@ ENVIRONMENT = """
             {}
             return self.env.step(action)
     inner = fetch.gymnasium.spec(fetch.SMOKE_ENV)
-    make = lambda **options: Step(inner.make(**options))
-    fetch.gymnasium.register("Faulty-v0", make, max_episode_steps=50)
-    fetch.SMOKE_ENV = "Faulty-v0"
+    fetch.SMOKE_ENV = lambda **options: Step(inner.make(**options))
 """
 AFTER_INIT = "def __init__(self, *a, **k): super().__init__(*a, **k); {}"
 
@@ -62,7 +60,7 @@ AFTER_INIT = "def __init__(self, *a, **k): super().__init__(*a, **k); {}"
 @injects("train.dtype", "a policy in double precision under observations in single")
 @injects("train.device-mixed", "a policy with one layer on another device")
 @injects("train.not-finite", "a learning rate that drives the parameters to infinity")
-@injects("train.crashed", "an environment that raises at step 301")
+@injects("train.crashed", "an update that raises after 160 steps")
 @injects("train.not-moved", "a learning rate of 0")
 @injects("train.steps", "a loop that stops after its first rollout")
 @injects("train.leak", "an environment that keeps 1 MiB of every step")
@@ -83,8 +81,9 @@ AFTER_INIT = "def __init__(self, *a, **k): super().__init__(*a, **k); {}"
         ),
         (
             "train.crashed",
-            ENVIRONMENT.format(
-                "self.n = getattr(self, 'n', 0) + 1\n            if self.n > 150: raise RuntimeError('gone')"
+            PPO.format(
+                "def train(self):\n            if self.num_timesteps == 160: raise RuntimeError('gone')\n"
+                "            super().train()"
             ),
         ),
         ("train.not-moved", PPO.format("def __init__(self, *a, **k): super().__init__(*a, learning_rate=0.0, **k)")),
@@ -120,7 +119,7 @@ def test_fault_in_the_loop_is_named(lab, tmp_path, cause, fault):
     if cause in ("train.shape", "train.crashed"):
         assert "Traceback" in evidence(lab, "train")["traceback"]
     if cause == "train.crashed":
-        assert "after 300 steps: RuntimeError: gone" in run.stderr
+        assert "after 160 steps: RuntimeError: gone" in run.stderr
 
 
 @injects("train.device", "EXPECT=gpu with torch's CPU wheel, which trains on the CPU without a word", "EXPECT=cpu")

@@ -1,0 +1,60 @@
+"""The processes beside the one that trains: eight that step an environment each, and one that replays the checkpoint.
+
+They are forked from a server (multiprocessing's forkserver), which imports torch while the process that trains does the
+same. Forked from that process itself, they would hold copies of each other's pipes, and it would wait for one that was
+killed without end.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import connection, forkserver
+from pathlib import Path
+
+import numpy as np
+
+FORKED = "forkserver"
+
+
+def start_server() -> None:
+    """Start the server, and do not wait for it. Does nothing when it runs."""
+    forkserver.set_forkserver_preload(["checks.preload"])
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for the process that trains
+    forkserver.ensure_running()
+    signal.signal(signal.SIGINT, before)
+
+
+def smoke_environments(n_envs: int, seed: int):
+    """Return the smoke environments as a SubprocVecEnv: seeded from `seed` on, looking up their joints once."""
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import SubprocVecEnv
+
+    from checks import fetch
+
+    start_server()
+    in_processes = {"vec_env_cls": SubprocVecEnv, "vec_env_kwargs": {"start_method": FORKED}}
+    return make_vec_env(fetch.SMOKE_ENV, n_envs, seed, wrapper_class=fetch.faster, **in_processes)
+
+
+def how_one_ended(processes: list[multiprocessing.Process]) -> str:
+    """Say how one of the processes ended; waits up to 5 s for it."""
+    connection.wait([process.sentinel for process in processes], timeout=5)
+    status = next((process.exitcode for process in processes if process.exitcode is not None), None)
+    if status is None:
+        return "closed its pipe"
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}, its message is above"
+
+
+def replayer() -> ProcessPoolExecutor:
+    """Return an executor for `act`: one process, which knows nothing of the training."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context(FORKED))
+
+
+def act(checkpoint: Path, observations: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
+    """Load the checkpoint; return its deterministic actions, float32 (batch, 4), and the steps it was trained for."""
+    from stable_baselines3 import PPO
+
+    model = PPO.load(checkpoint, device="cpu")
+    return model.predict(observations, deterministic=True)[0], model.num_timesteps
