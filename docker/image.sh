@@ -84,7 +84,7 @@ local_wheels() { # torch's CPU wheels, where pip's find-links has them in a fold
 watched() { # run, show, and name the cause of a failure
   local log what fix='make image'
   log=$(mktemp)
-  if "$@" 2>&1 | tee "$log" | sed 's/^/  /' >&2; then
+  if "$@" 2>&1 | tee "$log" | sed -u 's/^/  /' >&2; then
     rm -f "$log"
     return
   fi

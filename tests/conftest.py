@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import functools
 import os
@@ -173,8 +172,7 @@ def torch_wheel() -> Path:
     lock = (ROOT / "env/torch-cpu.txt").read_text()
     version = re.search(r"^torch==(\S+)", lock, re.MULTILINE).group(1)
     index = re.search(r"^# index: (\S+)", lock, re.MULTILINE).group(1)
-    folder = Path(tempfile.mkdtemp(prefix="lab-torch-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="torch-", dir=os.environ["LAB_TESTS"]))
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     for source in (["--no-index"], ["--index-url", index]):
         run = subprocess.run(
@@ -203,6 +201,19 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder for what is large and every uid must reach; pytest's own are root's."""
+    if not hasattr(config, "workerinput"):
+        os.environ["LAB_TESTS"] = tempfile.mkdtemp(prefix="lab-tests-")  # the workers inherit it
+        Path(os.environ["LAB_TESTS"]).chmod(0o755)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it: not left to a worker, which Ctrl-C gives only seconds to end."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ["LAB_TESTS"], ignore_errors=True)
 
 
 class EnginesTogether(LoadScopeScheduling):

@@ -1,6 +1,6 @@
 """Real engines for the container tests: a Docker daemon and a registry of our own, and a base image.
 
-Nothing of the machine's own Docker is used or left behind: data, socket and processes are the tests'.
+Nothing of the machine's own Docker is used: data, socket and processes are the tests', and end with them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,13 +105,12 @@ def docker(host: str, *arguments: str, **options) -> str:
 
 @pytest.fixture(scope="session")
 def place():
-    """A folder that every uid can reach; pytest's own are root's."""
+    """The folder of the engines' data, and of clones that every uid can reach."""
     if missing := missing_program():
         pytest.skip(f"the container tests need root, dockerd and debootstrap; here is no {missing}")
-    folder = Path(tempfile.mkdtemp(prefix="lab-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(os.environ["LAB_TESTS"]) / "engines"
+    folder.mkdir(exist_ok=True)  # the podman test's worker may be another
+    return folder
 
 
 @pytest.fixture(scope="session")

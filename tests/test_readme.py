@@ -40,7 +40,7 @@ def test_readmes_commands_work_in_a_fresh_clone(clone):
         run = clone.ok("bash", "-c", command, ENGINE="auto")
         if command == "make verify":
             assert_verified(clone, run.stdout)
-            again = clone.ok("make", "verify")
+            again = clone.ok("make", "venv")
             assert "building" not in again.stderr
 
 

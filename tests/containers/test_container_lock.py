@@ -92,8 +92,8 @@ def test_kit_with_the_image_runs_on_a_machine_without_a_network(clone, place):
 
 
 def test_image_is_built_with_the_kits_wheels(clone):
-    """Its system packages come from the network all the same; docs/troubleshooting.md says so."""
-    (clone.path / "env/system.txt").open("a").write("# a change\n")
+    """Its system packages would come from the network all the same; docs/troubleshooting.md says so."""
+    (clone.path / "pyproject.toml").open("a").write("# a change\n")
     run = clone.ok("make", "image", KIT="kit", PIP_INDEX_URL="http://127.0.0.1:9/nowhere")
     assert "image: building" in run.stderr and "the kit's image is another" in run.stderr
 

@@ -9,9 +9,9 @@ from engines import BASE, base_archive, boxed
 
 
 @pytest.mark.skipif(shutil.which("podman") is None, reason="podman is not installed")
-def test_podman_core(place, box):
+def test_podman_core(place):
     """Image, door, uid and a check; its store is the tests' own."""
-    clone = boxed(place / "podman", box.environment["DOCKER_HOST"])
+    clone = boxed(place / "podman", host="unix:///nowhere")
     store = place / "podman store"
     store.mkdir()
     (place / "storage.conf").write_text(
