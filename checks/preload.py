@@ -1,8 +1,11 @@
-"""What the processes of checks/workers.py need: imported once, by the server that they are forked from."""
+"""What training needs and is slow to import: imported by the process that trains, and by the server of its workers."""
 
 import contextlib
 
-with contextlib.suppress(Exception):  # the process that trains imports the same, and says what is wrong
+with contextlib.suppress(Exception):  # who uses it imports it again, and says what is wrong
     import stable_baselines3  # noqa: F401
+    import torch
 
     from checks import fetch  # noqa: F401
+
+    torch.optim.SGD([torch.zeros(1)])  # the first optimizer imports a second's worth of torch
