@@ -54,7 +54,9 @@ def replayer() -> ProcessPoolExecutor:
 
 def act(checkpoint: Path, observations: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
     """Load the checkpoint; return its deterministic actions, float32 (batch, 4), and the steps it was trained for."""
+    import torch
     from stable_baselines3 import PPO
 
+    torch.set_num_threads(1)  # as in training: with two, 4 of 534 replays rounded differently
     model = PPO.load(checkpoint, device="cpu")
     return model.predict(observations, deterministic=True)[0], model.num_timesteps

@@ -41,14 +41,12 @@ def test_kit_holds_a_wheel_for_every_pin_by_its_hash(kit):
     assert [line[66:] for line in listed] == sorted(["kit.txt", *(f"wheels/{path.name}" for path in wheels)])
 
 
-def test_lab_is_built_and_verified_without_any_network(clone, kit, tmp_path):
+def test_lab_is_built_and_checked_without_any_network(clone, kit, tmp_path):
     routes = without_network(clone, tmp_path, "cat", "/proc/net/route").stdout.splitlines()
     assert len(routes) <= 1, "there is a route, and this proves nothing"
-    run = without_network(clone, tmp_path, "make", "verify", KIT=str(kit))
+    run = without_network(clone, tmp_path, "make", "check-render", KIT=str(kit))
     assert run.returncode == 0, run.stdout + run.stderr
-    words = [line.split()[1] for line in run.stdout.splitlines()[:6]]
-    assert words == ["image", "venv", "gpu", "mujoco", "render", "train"]
-    assert "verified: " in run.stdout
+    assert [line.split()[1] for line in run.stdout.splitlines()] == ["image", "venv", "gpu", "mujoco", "render"]
 
 
 @pytest.mark.parametrize("package", ["mujoco-", "torch-"])
