@@ -203,17 +203,22 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.shutdown()
 
 
+FOLDERS = ("LAB_TESTS", "PYTEST_DEBUG_TEMPROOT")  # what is large, and every uid must reach; what pytest makes
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder for what is large and every uid must reach; pytest's own are root's."""
+    """Make the folders that the tests work in; xdist's workers inherit their names."""
     if not hasattr(config, "workerinput"):
-        os.environ["LAB_TESTS"] = tempfile.mkdtemp(prefix="lab-tests-")  # the workers inherit it
+        for name, parent in zip(FOLDERS, (None, os.environ.get(FOLDERS[1])), strict=True):
+            os.environ[name] = tempfile.mkdtemp(prefix="lab-tests-", dir=parent)
         Path(os.environ["LAB_TESTS"]).chmod(0o755)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove it: not left to a worker, which Ctrl-C gives only seconds to end."""
+    """Remove them: not left to a worker, which Ctrl-C gives only seconds to end, nor to pytest, which keeps three."""
     if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ["LAB_TESTS"], ignore_errors=True)
+        for name in FOLDERS:
+            shutil.rmtree(os.environ[name], ignore_errors=True)
 
 
 class EnginesTogether(LoadScopeScheduling):
