@@ -35,6 +35,8 @@ def run(command: list[str], what: str) -> tuple[float, str]:
     """
     print(f"bench: {what} … ", end="", file=sys.stderr, flush=True)
     started = time.perf_counter()
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # until there is a process to end
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -44,8 +46,10 @@ def run(command: list[str], what: str) -> tuple[float, str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a group, to be ended as one
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ends),
     )
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
         out, err = process.communicate()
     except BaseException:  # Ctrl-C, SIGTERM: what was started here does not go on
         os.killpg(process.pid, signal.SIGTERM)
