@@ -222,13 +222,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 class EnginesTogether(LoadScopeScheduling):
-    """Tests go to whichever worker is free, those of tests/containers/ all to one, whose daemon and image they share.
+    """Tests go to whichever worker is free, those of tests/docker/ all to one, whose daemon and image they share.
 
     That is --dist=loadgroup, which pytest 9.2 and pytest-xdist 3.8 together have lost (pytest-xdist's issue 1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "containers" if nodeid.startswith("tests/containers/") else nodeid
+        return "docker" if nodeid.startswith("tests/docker/") else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log) -> EnginesTogether:

@@ -1,4 +1,4 @@
-"""The lab in podman: image, door and a check."""
+"""The lab in podman: image, door and a check; without a daemon, and so not in tests/docker/."""
 
 from __future__ import annotations
 
