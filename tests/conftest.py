@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -207,7 +208,11 @@ FOLDERS = ("LAB_TESTS", "PYTEST_DEBUG_TEMPROOT")  # what is large, and every uid
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folders that the tests work in; xdist's workers inherit their names."""
+    """Make the folders that the tests work in, whose names xdist's workers inherit; and have Ctrl-C work.
+
+    What a shell without job control starts in the background ignores it, and so would all that the tests start.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         for name, parent in zip(FOLDERS, (None, os.environ.get(FOLDERS[1])), strict=True):
             os.environ[name] = tempfile.mkdtemp(prefix="lab-tests-", dir=parent)

@@ -5,6 +5,7 @@ Nothing of the machine's own Docker is used: data, socket and processes are the 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -34,10 +35,17 @@ def base_archive() -> Path:
     content = b"".join(path.read_bytes() for path in trusted) + time.strftime("%G-%V").encode()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "robotics-lab"
     archive = cache / f"{SUITE}-{hashlib.sha256(content).hexdigest()[:12]}.tar"
-    if archive.exists():
-        return archive
     cache.mkdir(parents=True, exist_ok=True)
-    root = cache / f"{archive.stem}.{os.getpid()}"
+    with archive.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # podman's worker waits for docker's, or the other way round
+        if not archive.exists():
+            make_base(archive, trusted)
+    return archive
+
+
+def make_base(archive: Path, trusted: list[Path]) -> None:
+    """Make that archive."""
+    root = archive.with_name(f"{archive.stem}.{os.getpid()}")
     log = ["debootstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(root)]
     subprocess.run(log, check=True, stdout=subprocess.DEVNULL)
     for certificate in trusted:
@@ -47,7 +55,6 @@ def base_archive() -> Path:
     subprocess.run(["tar", "-C", root, "--exclude=./var/cache/apt/archives/*.deb", "-cf", partial, "."], check=True)
     partial.rename(archive)
     shutil.rmtree(root)
-    return archive
 
 
 @contextmanager
