@@ -11,4 +11,4 @@ if [[ -e kit/kit.txt ]]; then
   rm -rf -- kit
 fi
 rm -rf -- "$VENV.lab" .kit.new kit.part .lock.* proof smoke_frame.png ppo_smoke.zip .smoke_frame-* .ppo_smoke-*
-rm -rf -- ./*.egg-info {bench,checks,env,tests}/__pycache__ .pytest_cache .ruff_cache
+rm -rf -- ./*.egg-info {bench,checks,env,tests,tests/docker}/__pycache__ .pytest_cache .ruff_cache MUJOCO_LOG.TXT
