@@ -36,8 +36,9 @@ def test_same_seed_trains_the_same_policy(lab, tmp_path):
     assert curves[0] == curves[1]
 
 
-# Faults, each in a PPO that is the real one but for it.
+# Faults, each in a training that is the real one but for it.
 
+LEARNING_RATE = "\n    check.LEARNING_RATE = {}"
 PPO = """
     import torch, stable_baselines3
     class PPO(stable_baselines3.PPO):
@@ -75,10 +76,7 @@ AFTER_INIT = "def __init__(self, *a, **k): super().__init__(*a, **k); {}"
         ),
         ("train.dtype", PPO.format(AFTER_INIT.format("self.policy.mlp_extractor.double()"))),
         ("train.device-mixed", PPO.format(AFTER_INIT.format("self.policy.value_net.to('meta')"))),
-        (
-            "train.not-finite",
-            PPO.format("def __init__(self, *a, **k): super().__init__(*a, learning_rate=1e20, **k)"),
-        ),
+        ("train.not-finite", LEARNING_RATE.format(1e20)),
         (
             "train.crashed",
             PPO.format(
@@ -86,7 +84,7 @@ AFTER_INIT = "def __init__(self, *a, **k): super().__init__(*a, **k); {}"
                 "            super().train()"
             ),
         ),
-        ("train.not-moved", PPO.format("def __init__(self, *a, **k): super().__init__(*a, learning_rate=0.0, **k)")),
+        ("train.not-moved", LEARNING_RATE.format(0.0)),
         (
             "train.steps",
             PPO.format("def learn(self, total, **k): return super().learn(self.n_steps * self.n_envs, **k)"),
@@ -142,7 +140,7 @@ def test_memory_of_the_gpu_is_told_from_other_causes():
 @injects("train.not-learning", "a learning rate of 1e-7")
 def test_training_that_does_not_learn_is_a_failure(lab, tmp_path):
     """All of PPO runs, and the learning rate is nothing: only the comparison with the untrained policy tells."""
-    fault = PPO.format("def __init__(self, *a, **k): super().__init__(*a, learning_rate=1e-7, **k)")
+    fault = LEARNING_RATE.format(1e-7) + "\n"
     fault += "    check.EPISODES, check.LEARNS_WITHIN = 2, 2000  # learning takes 50,000, not learning shows sooner"
     run = with_fault(lab, "train", fault, "--total-steps", "2000", "--out", str(tmp_path / "lazy.zip"))
     assert_one_clear_error(run, "train", "train.not-learning")
