@@ -62,6 +62,7 @@ build() { # BASE KEY
   elif [[ $EXPECT != gpu ]]; then
     local_wheels "$context/wheels"
   fi
+  [[ $ENGINE == docker ]] || arguments+=(--format docker) # podman's own knows no SHELL
   local name
   for name in PIP_EXTRA_INDEX_URL PIP_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [[ -z ${!name:-} ]] || arguments+=(--build-arg "$name")

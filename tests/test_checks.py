@@ -64,6 +64,13 @@ def test_all_stops_at_the_first_failure(lab):
     assert run.stdout == "" and "mujoco" not in run.stderr
 
 
+def test_all_asks_in_the_chains_order(lab):
+    """The first three: the fourth is asked by make verify in other tests, and takes a minute."""
+    code = "import sys, checks.__main__ as m; assert m.CHECKS.popitem()[0] == 'ppo-smoke'; sys.exit(m.main(['all']))"
+    run = lab.ok("docker/dev.sh", "python", "-c", code, EXPECT="cpu")
+    assert [line.split()[1] for line in run.stdout.splitlines()] == ["gpu", "mujoco", "render"]
+
+
 @pytest.mark.parametrize("check", ["gpu", "mujoco", "render", "train"])
 def test_every_check_explains_itself(lab, check):
     run = lab.ok(*LAB, f"checks.check_{check}", "--help")
