@@ -16,6 +16,7 @@ import math
 import os
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -210,7 +211,15 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     """Train, save, load, compare."""
     os.environ["MUJOCO_GL"] = "disable"  # training needs no GL, whatever is wrong with it
     device = "cuda" if expected() == "gpu" else "cpu"
-    workers.start_server()
+    try:
+        workers.start_server()
+    except OSError as reason:
+        raise Failure(
+            "train.temporary-folder",
+            expected="room for a socket in the folder for temporary files",
+            found=f"{reason}: {tempfile.gettempdir()}",
+            fix="make check-train TMPDIR=/tmp",
+        ) from reason
     from checks import preload  # noqa: F401  # as the server does meanwhile
 
     # Created first: an output that cannot be written is found before 50,000 steps are spent.

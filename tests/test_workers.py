@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Clone
-from verdicts import LAB, SHORT, assert_one_clear_error, injects, with_fault
+from verdicts import LAB, SHORT, assert_one_clear_error, injects, remedy, with_fault
 
 PLAIN = """\
 import numpy as np
@@ -78,6 +78,17 @@ def test_environment_that_raises_is_named(lab, tmp_path, method, found):
     assert run.returncode == 1
     assert run.stderr.index("ValueError: no such joint") < run.stderr.index(f"found: {found}")
     assert "[train.process-ended]\nfix: " in run.stderr
+
+
+@injects("train.temporary-folder", "TMPDIR with a name of 100 letters", "make check-train TMPDIR=/tmp")
+def test_temporary_folder_too_long_for_a_socket_is_named(lab, tmp_path):
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    command = (*LAB, "checks", "ppo-smoke", *SHORT, "--out", str(tmp_path / "ppo.zip"))
+    run = lab.run(*command, TMPDIR=str(folder))
+    assert_one_clear_error(run, "train", "train.temporary-folder")
+    assert remedy(run) == "make check-train TMPDIR=/tmp"
+    lab.ok(*command, TMPDIR="/tmp")
 
 
 def test_processes_end_with_a_training_that_is_killed(training):
