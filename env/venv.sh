@@ -32,8 +32,9 @@ fi
 # A `make lock` that was ended while it put its files in place: the rest of them follow.
 [[ ! -d .lock.ready ]] || "$PYTHON" -IB env/lock_swap.py
 
-inventory() { # every file of the venv with its size and time, less what Python caches
-  (cd -- "$1" && find bin lib pyvenv.cfg .proof -name __pycache__ -prune -o ! -type d -printf '%s %T@ %p\n' | LC_ALL=C sort)
+inventory() { # every file of the venv with its size and time, less what Python caches and torch's 9,000 C++ headers
+  (cd -- "$1" && find bin lib pyvenv.cfg .proof \( -name __pycache__ -o -path '*/torch/include' \) -prune -o \
+    ! -type d -printf '%s %T@ %p\n' | LC_ALL=C sort)
 }
 
 damage() { # the first file that is not as it was installed

@@ -21,6 +21,7 @@ def test_podman_core(place):
     (place / "containers.conf").write_text('[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n')
     clone.environment |= {
         "CONTAINERS_STORAGE_CONF": str(place / "storage.conf"),
+        "BUILDAH_LAYERS": "false",  # commits less
         "CONTAINERS_CONF": str(place / "containers.conf"),
         "ENGINE": "podman",
         "BASE_IMAGE": f"localhost/{BASE}",

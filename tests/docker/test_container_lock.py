@@ -71,6 +71,26 @@ def test_lock_is_the_same_in_the_container(clone):
     assert not list(clone.path.glob(".lock.*"))
 
 
+def test_base_images_digest_is_refreshed_when_the_lab_lives_on_it(clone, pinned):
+    pins = clone.path / "docker/base-images.txt"
+    old = pins.read_text()
+    torch = (
+        'sed -i "s|python env/lock.py --base|true|" docker/base.sh'  # its index is not to be reached from everywhere
+    )
+    clone.ok("bash", "-c", torch)
+    assert "base: nothing changes: " in clone.ok("make", "lock-base").stdout
+    lone = pinned("one machine's", ("amd64",))
+    run = clone.run("make", "lock-base")
+    assert run.returncode != 0 and pins.read_text() == old
+    assert f"error: base: {lone.partition('@')[0]} is not an index of x86_64 and aarch64" in run.stderr
+    new = pinned("second")
+    run = clone.ok("make", "lock-base")
+    assert f"\n  +{new}\n" in run.stdout and "base: pinned" in run.stdout
+    assert pins.read_text() == re.sub(r"^cpu .*$", f"cpu {new}", old, flags=re.MULTILINE)
+    assert not list(clone.path.glob(".lock.*"))
+    assert (ROOT / "docker/base-images.txt").read_text() != pins.read_text()
+
+
 def test_kit_with_the_image_runs_on_a_machine_without_a_network(clone, place):
     """A second daemon, cut off: it has no image at all but the one in the kit."""
     clone.ok("make", "kit", IMAGE="1", KIT="kit")
@@ -96,23 +116,3 @@ def test_image_is_built_with_the_kits_wheels(clone):
     (clone.path / "pyproject.toml").open("a").write("# a change\n")
     run = clone.ok("make", "image", KIT="kit", PIP_INDEX_URL="http://127.0.0.1:9/nowhere")
     assert "image: building" in run.stderr and "the kit's image is another" in run.stderr
-
-
-def test_base_images_digest_is_refreshed_when_the_lab_lives_on_it(clone, pinned):
-    pins = clone.path / "docker/base-images.txt"
-    old = pins.read_text()
-    torch = (
-        'sed -i "s|python env/lock.py --base|true|" docker/base.sh'  # its index is not to be reached from everywhere
-    )
-    clone.ok("bash", "-c", torch)
-    assert "base: nothing changes: " in clone.ok("make", "lock-base").stdout
-    lone = pinned("one machine's", ("amd64",))
-    run = clone.run("make", "lock-base")
-    assert run.returncode != 0 and pins.read_text() == old
-    assert f"error: base: {lone.partition('@')[0]} is not an index of x86_64 and aarch64" in run.stderr
-    new = pinned("second")
-    run = clone.ok("make", "lock-base")
-    assert f"\n  +{new}\n" in run.stdout and "base: pinned" in run.stdout
-    assert pins.read_text() == re.sub(r"^cpu .*$", f"cpu {new}", old, flags=re.MULTILINE)
-    assert not list(clone.path.glob(".lock.*"))
-    assert (ROOT / "docker/base-images.txt").read_text() != pins.read_text()
