@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The gate: leaves a proven venv of requirements.txt at $VENV, or the old one and the reason.
 #
-# Current means: the key (env/venv_key.py) is the one in $VENV/.requirements_hash, and every file that was
-# installed is still there as it was. Else a new venv is built beside the old one and swapped in by
+# Current means: the key (env/venv_key.py) is the one in $VENV/.requirements_hash, and every file of the
+# inventory is still there as it was installed. Else a new venv is built beside the old one and swapped in by
 # rename. Kill it at any moment: the next run repairs. Two at once: one waits.
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
