@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The gate: leaves a proven venv of requirements.txt at $VENV, or the old one and the reason.
 #
-# Current means: the key (env/venv_key.py) is the one in $VENV/.requirements_hash, and every file of the
-# inventory is still there as it was installed. Else a new venv is built beside the old one and swapped in by
+# Current means: the key (env/venv_key.py) is the one in $VENV/.requirements_hash, and every file that was
+# installed is still there as it was. Else a new venv is built beside the old one and swapped in by
 # rename. Kill it at any moment: the next run repairs. Two at once: one waits.
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -32,9 +32,9 @@ fi
 # A `make lock` that was ended while it put its files in place: the rest of them follow.
 [[ ! -d .lock.ready ]] || "$PYTHON" -IB env/lock_swap.py
 
-inventory() { # every file of the venv with its size and time, less what Python caches and torch's 9,000 C++ headers
-  (cd -- "$1" && find bin lib pyvenv.cfg .proof \( -name __pycache__ -o -path '*/torch/include' \) -prune -o \
-    ! -type d -printf '%s %T@ %p\n' | LC_ALL=C sort)
+inventory() { # every file of the venv with its size and time, less what Python caches; of torch's 9,000 headers the names
+  (cd -- "$1" && find bin lib pyvenv.cfg .proof -name __pycache__ -prune -o -type d -o -path '*/torch/include/*' -print \
+    -o -printf '%s %T@ %p\n' | LC_ALL=C sort)
 }
 
 damage() { # the first file that is not as it was installed

@@ -57,7 +57,7 @@ def test_build_without_network(place, box):
 
 
 def test_base_whose_python_is_too_old(box):
-    """A python3 that says so, in the words of env/venv_key.py: no base that old is at hand; with GL and all in it."""
+    """A python3 that says so, in the words of env/venv_key.py: no base that old is at hand. Apt has nothing to add."""
     host = box.environment["DOCKER_HOST"]
     image = box.inside("echo $LAB_IMAGE")
     says = "error: python 3.9.2 (/usr/bin/python3) is not one of 3.11, 3.12, 3.13"
