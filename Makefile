@@ -2,9 +2,9 @@
 #
 #     image ─▶ venv ─▶ check-gpu ─▶ check-mujoco ─▶ check-render ─▶ check-train ─▶ verify
 #
-# Make says when, scripts say how. Image and venv are gated by content and cost nothing when
-# nothing changed; the checks always run, because a check asks about now. Every recipe goes through
-# docker/dev.sh, the one door into the lab, so every target works outside it and inside.
+# Make says when, scripts say how. Image and venv are gated by content and cost nothing when nothing changed; the checks
+# always run, because a check asks about now. A recipe with $(LAB) runs in the lab, through docker/dev.sh: in the
+# container or in the venv, and from inside as from outside. The others run on the host.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -13,39 +13,23 @@ SHELL := bash
 .SUFFIXES:
 
 ##@ Settings, on the command line or in the environment
-## what runs the lab's commands: auto, docker, podman, local
-ENGINE ?= auto
-## what this machine should have: auto, gpu, cpu
-EXPECT ?= auto
-## 1: a check that is only degraded fails
-STRICT ?= 0
-## interpreter of the base layer: Python 3.11, 3.12 or 3.13
-PYTHON ?= python3
-## where the virtual environment is
-VENV ?= .venv
-## base layer of the container; empty: the pinned one
-BASE_IMAGE ?=
-## date of the container's apt packages, such as 20261101T000000Z; empty: today
-APT_SNAPSHOT ?=
-## folder of a kit: what is installed comes from it and from no network; make kit writes it (there: kit)
-KIT ?=
-## make kit: for which machine, x86_64 or aarch64; empty: this one
-PLATFORM ?=
-## make kit: for which Python; empty: the lab's own
-PYTHON_VERSION ?=
-## make kit: 0 leaves torch's CPU wheel out, for machines whose base layer has torch
-TORCH ?= 1
-## make kit: 1 adds the container's image
-IMAGE ?= 0
-## make lock: 1 takes the newest of everything that requirements.in allows
-UPGRADE ?= 0
-## make lock: takes the newest of this one package, or the version given: mujoco==3.11.0
-PACKAGE ?=
-## of make bench: which questions, such as "a d"; empty: all
-ONLY ?=
-## of make bench: how often each is measured; empty: 5 for a and d, 3 for the others
-TURNS ?=
-export APT_SNAPSHOT BASE_IMAGE ENGINE EXPECT IMAGE KIT PLATFORM PYTHON PYTHON_VERSION STRICT TORCH VENV
+##  ENGINE          what runs the lab's commands: auto, docker, podman, local (auto)
+##  EXPECT          what this machine should have: auto, gpu, cpu (auto)
+##  STRICT          1: a check that is only degraded fails (0)
+##  PYTHON          interpreter of the base layer (python3)
+##  VENV            where the virtual environment is (.venv)
+##  BASE_IMAGE      base layer of the container (the pinned one)
+##  APT_SNAPSHOT    date of the container's apt packages, such as 20261101T000000Z (today)
+##  KIT             folder of a kit, from which everything is installed without a network; make kit writes it (kit)
+##  PLATFORM        make kit: for which machine, x86_64 or aarch64 (this one)
+##  PYTHON_VERSION  make kit: for which Python (the lab's own)
+##  TORCH           make kit: 0 leaves torch's CPU wheel out, for machines whose base layer has torch (1)
+##  IMAGE           make kit: 1 adds the container's image (0)
+##  UPGRADE         make lock: 1 takes the newest of everything that requirements.in allows (0)
+##  PACKAGE         make lock: takes the newest of this one package, or the version given: mujoco==3.11.0
+##  SLOW            make test: 1 runs the slow tests too (0)
+##  ONLY            make bench: which questions, such as "a d" (all)
+##  TURNS           make bench: how often each is measured (5 for a and d, 3 for the others)
 
 LAB := @docker/dev.sh
 
@@ -57,7 +41,7 @@ image: ## build the container's image, unless it is current; nothing for the loc
 
 .PHONY: venv
 venv: image ## build .venv from requirements.txt, unless it is current
-	$(LAB) env/status.sh
+	$(LAB) docker/venv_verdict.sh
 
 .PHONY: check-gpu
 check-gpu: venv ## does the GPU compute, and compute right?
@@ -90,43 +74,41 @@ doctor: ## what this machine has and lacks for all of this; changes nothing
 	@docker/doctor.sh
 
 .PHONY: lock
-lock: ## resolve requirements.in anew; what lives replaces the locks, what does not is refused
-	$(LAB) python env/lock.py --upgrade='$(UPGRADE)' --package='$(PACKAGE)'
+lock: ## resolve requirements.in anew; a new lock is installed only if it works
+	$(LAB) python -m env.lock lock --upgrade='$(UPGRADE)' --package='$(PACKAGE)'
 
 .PHONY: lock-base
 lock-base: ## refresh the base layer's pins: torch's CPU wheel, and the container's base image
-	@docker/base.sh
+	@env/lock/base_image.sh
 
 .PHONY: lock-check
 lock-check: ## is the lock still what requirements.in asks for, served, and free of known vulnerabilities?
-	$(LAB) python env/lock.py --check
+	$(LAB) python -m env.lock check
 
 .PHONY: kit
 kit: ## write what another machine needs to install all this without a network
-	@docker/kit.sh
+	@env/lock/make_kit.sh
 
 .PHONY: golden
 golden: venv ## record the physics of the locked mujoco anew, and show what differs
-	$(LAB) python -m checks.golden
+	$(LAB) python -m checks.mujoco_golden
 
 .PHONY: test
 test: export ENGINE = local
 # The base layer may bring pytest plugins of its own.
 test: export PYTEST_DISABLE_PLUGIN_AUTOLOAD = 1
 test: ## judge the repository (the checks judge the machine)
-	$(LAB) python -m pytest
+	$(LAB) python -m pytest $(if $(filter 1,$(SLOW)),,-m "not slow")
 
 .PHONY: bench
 bench: venv ## how fast is all this, against doing without it? the table of docs/numbers.md
-	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(TURNS),--turns $(TURNS))
+	@. env/prelude.sh; "$$PYTHON" -m bench $(if $(ONLY),--only $(ONLY)) $(if $(TURNS),--turns $(TURNS))
 
 .PHONY: clean
 clean: ## remove all that the lab made here
-	@env/clean.sh
+	@docker/clean.sh
 
 .PHONY: help
 help: ## this page
-	@awk '/^##@/ { print "\n" substr($$0, 5) ":" } \
-	     /^## / { text = substr($$0, 4) } \
-	     / \?=/ { printf "  %-16s%s (%s)\n", $$1, text, $$3 } \
+	@awk '/^##@/ { print "\n" substr($$0, 5) ":" } /^##  / { print substr($$0, 3) } \
 	     /^[a-z]/ && split($$0, rule, /:.* ## /) == 2 { printf "  %-16s%s\n", rule[1], rule[2] }' Makefile

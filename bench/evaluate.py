@@ -22,9 +22,9 @@ def main(paths: list[str]) -> None:
     from stable_baselines3 import PPO
     from stable_baselines3.common.evaluation import evaluate_policy
 
-    from checks import workers
+    from checks import train_workers
 
-    env = workers.smoke_environments(N_ENVS, SEED)
+    env = train_workers.smoke_environments(N_ENVS, SEED)
     returns = {}
     for path in paths:
         env.seed(SEED)

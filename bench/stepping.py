@@ -39,9 +39,9 @@ def rate(step: Callable[[np.ndarray], object]) -> float:
 
 def lab(cores: int) -> float:
     """The environments as check-train steps them."""
-    from checks import workers
+    from checks import train_workers
 
-    env = workers.smoke_environments(N_ENVS, seed=0)
+    env = train_workers.smoke_environments(N_ENVS, seed=0)
     for process in env.processes:  # forked from a server that has the cores of the first measurement
         os.sched_setaffinity(process.pid, os.sched_getaffinity(0))
     return stepped(env)

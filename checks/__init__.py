@@ -5,5 +5,9 @@
     python -m checks.check_render    is the robot in the picture, and who drew it?
     python -m checks.check_train     does PPO train, save and load?
 
-`python -m checks --help` shows the same under the names of the protocol (docs/protocol.md).
+`python -m checks --help` shows the same under the names of the protocol (docs/protocol.md). A check's parts are named
+after it: gpu_errors.py, render_probe.py, …; what is left is shared.
 """
+
+# In the order of the chain: the protocol's name of each check, and its own.
+CHECKS = {"gpu": "gpu", "mujoco": "mujoco", "render": "render", "ppo-smoke": "train"}

@@ -16,16 +16,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
-from checks.check_mujoco import import_failure
+from checks import CHECKS, causes
+from checks.arguments import positive
+from checks.mujoco_errors import import_failure
 from checks.verdict import report
-
-TROUBLESHOOTING = Path(__file__).parent.parent / "docs/troubleshooting.md"
-CHECKS = {"gpu": "check_gpu", "mujoco": "check_mujoco", "render": "check_render", "ppo-smoke": "check_train"}
 
 
 def list_envs() -> int:
@@ -43,24 +40,29 @@ def list_envs() -> int:
     return int(not ids)
 
 
-def run_all() -> int:
+def run_all(options: list[str]) -> int:
     """Run the checks in order, each in a process of its own; return the status of the first that fails."""
-    for module in CHECKS.values():
-        if status := subprocess.run([sys.executable, "-m", f"checks.{module}"], check=False).returncode:
+    parser = argparse.ArgumentParser(prog="proof-of-life all")
+    parser.add_argument("--total-steps", type=positive, help="of the training")
+    steps = parser.parse_args(options).total_steps
+    for check in CHECKS.values():
+        command = [sys.executable, "-m", f"checks.check_{check}"]
+        if steps and check == "train":
+            command += ["--total-steps", str(steps)]
+        if status := subprocess.run(command, check=False).returncode:
             return status
     return 0
 
 
-def explain(causes: list[str]) -> int:
-    """Print what docs/troubleshooting.md says of the causes, or all their ids; status 2 for one it does not know."""
-    rows = re.findall(r"^\| `([a-z.-]+)`[^|]*\| (.*?) \| (.*?) \|$", TROUBLESHOOTING.read_text(), re.MULTILINE)
-    known = {cause: texts for cause, *texts in rows}
-    for cause in causes or known:
+def explain(asked: list[str]) -> int:
+    """Print what causes mean and what helps, or all their ids; status 2 for one that is not known."""
+    known = causes.known()
+    for cause in asked or known:
         if cause not in known:
             near = [other for other in known if other.startswith(cause.partition(".")[0])]
             print(f"error: {cause} is not a diagnosis\nfix: one of {', '.join(near or known)}", file=sys.stderr)
             return 2
-        print(f"{cause}\n  cause:  {known[cause][0]}\n  remedy: {known[cause][1]}" if causes else cause)
+        print(f"{cause}\n  cause:  {known[cause].meaning}\n  remedy: {known[cause].fix}" if asked else cause)
     return 0
 
 
@@ -73,12 +75,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument("options", nargs=argparse.REMAINDER, help="of that check")
     chosen = arguments.parse_args(argv)
     if chosen.name in CHECKS:
-        return importlib.import_module(f"checks.{CHECKS[chosen.name]}").main(chosen.options)
+        return importlib.import_module(f"checks.check_{CHECKS[chosen.name]}").main(chosen.options)
     if chosen.name == "explain":
         return explain(chosen.options)
+    if chosen.name == "all":
+        return run_all(chosen.options)
     if chosen.options:
-        arguments.error(f"{chosen.name} takes no options")
-    return list_envs() if chosen.name == "list-envs" else run_all()
+        arguments.error("list-envs takes no options")
+    return list_envs()
 
 
 if __name__ == "__main__":

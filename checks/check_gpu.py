@@ -11,16 +11,16 @@ and training runs on the CPU.
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from checks import cuda_errors
+from checks.arguments import parser
+from checks.causes import Failure
 from checks.expectation import expected
-from checks.verdict import Evidence, Failure, Verdict, conduct, parser
+from checks.gpu_errors import NVIDIA_SMI, diagnose, missing, torch_failure
+from checks.verdict import Evidence, Verdict, conduct
 
 DRIVER_TIMEOUT = 60  # seconds
 SIZE = 1024  # rows and columns of the matrices
@@ -40,14 +40,10 @@ def ask_driver(evidence: Evidence) -> list[dict[str, str]]:
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=DRIVER_TIMEOUT, check=False)
     except OSError as reason:
-        raise cuda_errors.missing("nvidia-smi") from reason
+        raise missing("nvidia-smi") from reason
     except subprocess.TimeoutExpired as reason:
-        raise Failure(
-            "gpu.driver-hangs",
-            expected="nvidia-smi to see a GPU",
-            found=f"nvidia-smi did not answer in {DRIVER_TIMEOUT} s",
-            fix="sudo dmesg | grep -i -e nvrm -e xid; sudo reboot",
-        ) from reason
+        found = f"nvidia-smi did not answer in {DRIVER_TIMEOUT} s"
+        raise Failure("gpu.driver-hangs", expected="nvidia-smi to see a GPU", found=found) from reason
     said = evidence["nvidia_smi"] = (answer.stdout + answer.stderr).strip()
     gpus = [
         dict(zip(FIELDS, line.split(", "), strict=True))
@@ -55,25 +51,10 @@ def ask_driver(evidence: Evidence) -> list[dict[str, str]]:
         if line.count(", ") == len(FIELDS) - 1
     ]
     if answer.returncode or not gpus:
-        unknown = (
-            "gpu.driver-failed",
-            "nvidia-smi; sudo dmesg | grep -i nvrm; then reinstall the driver, or sudo reboot",
-        )
-        cause, fix = cuda_errors.diagnose(cuda_errors.NVIDIA_SMI, said, unknown)
+        cause = diagnose(NVIDIA_SMI, said, "gpu.driver-failed")
         found = f"nvidia-smi ended with status {answer.returncode}: {' '.join(said.split()) or 'no output'}"
-        raise Failure(cause, expected="nvidia-smi to see a GPU", found=found, fix=fix)
+        raise Failure(cause, expected="nvidia-smi to see a GPU", found=found)
     return gpus
-
-
-def torch_failure(error: Exception, expectation: str, otherwise: tuple[str, str]) -> Failure:
-    """Return what an error of torch on the GPU means; `otherwise` is (cause, fix) where nobody knows."""
-    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and re.search("no CUDA-capable device|No CUDA GPUs|invalid device ordinal", said):
-        otherwise = ("gpu.hidden", "unset CUDA_VISIBLE_DEVICES")
-        said = f"CUDA_VISIBLE_DEVICES={visible!r} hides it ({said})"
-    cause, fix = cuda_errors.diagnose(cuda_errors.TORCH, str(error), otherwise)
-    return Failure(cause, expected=expectation, found=said, fix=fix)
 
 
 def ask_torch(evidence: Evidence) -> str:
@@ -81,29 +62,19 @@ def ask_torch(evidence: Evidence) -> str:
     try:
         import torch
     except (ImportError, OSError) as reason:
-        raise Failure(
-            "gpu.torch-import",
-            expected="to import torch",
-            found=str(reason).strip(),
-            fix="make venv; where a library is missing that the base layer should bring: another BASE_IMAGE or PYTHON",
-        ) from reason
+        raise Failure("gpu.torch-import", expected="to import torch", found=str(reason).strip()) from reason
     evidence["torch"] = {
         "version": torch.__version__,
         "cuda": torch.version.cuda,
         "built_for": torch.cuda.get_arch_list(),
     }
     if torch.version.cuda is None:
-        raise Failure(
-            "gpu.torch-cpu-only",
-            expected="a torch that was built for CUDA",
-            found=f"torch {torch.__version__} in {Path(torch.__file__).parent} was built for the CPU alone",
-            fix=f"make verify ENGINE=docker; or {cuda_errors.BASE_LAYER}",
-        )
+        found = f"torch {torch.__version__} in {Path(torch.__file__).parent} was built for the CPU alone"
+        raise Failure("gpu.torch-cpu-only", expected="a torch that was built for CUDA", found=found)
     try:
         torch.cuda.init()
     except (AssertionError, RuntimeError) as error:
-        unknown = ("gpu.torch-blind", f"python -c 'import torch; torch.cuda.init()'; or {cuda_errors.BASE_LAYER}")
-        raise torch_failure(error, "torch to see the GPU that nvidia-smi sees", unknown) from error
+        raise torch_failure(error, "torch to see the GPU that nvidia-smi sees", "gpu.torch-blind") from error
     return torch.cuda.get_device_name(0)
 
 
@@ -125,8 +96,7 @@ def compute(evidence: Evidence) -> None:
             result = kernel(left.cuda(), right.cuda()).cpu()
         except RuntimeError as error:
             expectation = f"the kernel {name} to run on {torch.cuda.get_device_name(0)} ({capability})"
-            unknown = ("gpu.kernel-failed", f"nvidia-smi -q -d ECC,PAGE_RETIREMENT; or {cuda_errors.BASE_LAYER}")
-            raise torch_failure(error, expectation, unknown) from error
+            raise torch_failure(error, expectation, "gpu.kernel-failed") from error
         error = ((result.double() - reference).norm() / reference.norm()).item()
         evidence["relative_error"][name] = error
         if not error < tolerance:  # NaN, too, is wrong
@@ -134,7 +104,6 @@ def compute(evidence: Evidence) -> None:
                 "gpu.wrong-result",
                 expected=f"{name} on the GPU within {tolerance:g} of the CPU's",
                 found=f"a relative error of {error:.1e}",
-                fix="nvidia-smi -q -d ECC; this GPU computes wrong: do not train on it",
             )
 
 

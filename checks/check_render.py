@@ -28,19 +28,12 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 
-from checks import gl_errors
+from checks import render_errors
+from checks.arguments import output_file, parser
+from checks.causes import Failure, Finding
 from checks.expectation import expected
-from checks.verdict import (
-    ROOT,
-    Evidence,
-    Failure,
-    Finding,
-    Verdict,
-    conduct,
-    output_file,
-    parser,
-    written_by_rename,
-)
+from checks.output import ROOT, written_by_rename
+from checks.verdict import Evidence, Verdict, conduct
 
 SHAPE = (480, 480, 3)
 MIN_STD = 10.0  # of the pixel values 0 to 255; 52.4 measured, 0 for a blank picture
@@ -75,7 +68,6 @@ def candidates() -> list[Backend]:
             "render.variable",
             expected="MUJOCO_GL to be egl or osmesa, the backends that need no display, and PYOPENGL_PLATFORM the same",
             found=f"MUJOCO_GL={chosen} PYOPENGL_PLATFORM={platform}",
-            fix="unset MUJOCO_GL PYOPENGL_PLATFORM",
         )
     return [backend for backend in BACKENDS if chosen == "egl" or backend.mujoco_gl == chosen]
 
@@ -86,11 +78,11 @@ def probe(backend: Backend, frame: Path) -> dict | Finding:
     environment |= {"MUJOCO_GL": backend.mujoco_gl, "PYOPENGL_PLATFORM": backend.mujoco_gl}
 
     def unusable(cause: str, found: str) -> Finding:
-        return Finding(cause, f"{backend.name} to draw", found, gl_errors.REINSTALL)
+        return Finding(cause, f"{backend.name} to draw", found)
 
     try:
         run = subprocess.run(
-            [sys.executable, "-m", "checks.frame", str(frame)],
+            [sys.executable, "-m", "checks.render_probe", str(frame)],
             env=environment,
             cwd=ROOT,
             capture_output=True,
@@ -104,7 +96,7 @@ def probe(backend: Backend, frame: Path) -> dict | Finding:
         return unusable("render.crashed", f"the driver crashed ({signal.Signals(-run.returncode).name})")
     if run.returncode:
         lines = [line for line in run.stderr.splitlines() if line.strip()]
-        return gl_errors.why_not(backend.name, lines[-1].strip() if lines else f"status {run.returncode}")
+        return render_errors.why_not(backend.name, lines[-1].strip() if lines else f"status {run.returncode}")
     measured = json.loads(run.stdout.splitlines()[-1])
     if tuple(measured["shape"]) != SHAPE:
         return unusable("render.size", f"a picture of shape {measured['shape']}, not {list(SHAPE)}")
@@ -121,7 +113,7 @@ def probe(backend: Backend, frame: Path) -> dict | Finding:
 def shortcoming(backend: Backend, renderer: str, failures: dict[str, Finding]) -> Finding | None:
     """Say why this picture, though right, is not the one this machine should draw."""
     on_gpu = expected() == "cpu" or "NVIDIA" in renderer
-    if not on_gpu and (finding := gl_errors.why_not_nvidia(f"{renderer} did")):
+    if not on_gpu and (finding := render_errors.why_not_nvidia(f"{renderer} did")):
         return finding
     if failures:
         first = next(iter(failures.values()))
@@ -131,7 +123,7 @@ def shortcoming(backend: Backend, renderer: str, failures: dict[str, Finding]) -
         return replace(first, found=found, fix=f"{first.fix}; or, to draw as it is: export {settings}")
     if not on_gpu:
         unknown = f"{renderer} did, and nothing that this check knows of is missing"
-        return Finding("render.software-on-gpu", gl_errors.NVIDIA_DRAWS, unknown, "nvidia-smi; make check-gpu")
+        return Finding("render.software-on-gpu", render_errors.NVIDIA_DRAWS, unknown)
     return None
 
 
@@ -153,7 +145,7 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
             failures[backend.name] = measured
             evidence.setdefault("failed", {})[backend.name] = asdict(measured)
         else:
-            nvidia = gl_errors.why_not_nvidia("nothing draws") if expected() == "gpu" else None
+            nvidia = render_errors.why_not_nvidia("nothing draws") if expected() == "gpu" else None
             first = nvidia or next(iter(failures.values()))
             wanted = "a GL backend that draws without a display"
             raise Failure(

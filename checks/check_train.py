@@ -24,20 +24,12 @@ from pathlib import Path
 
 import numpy as np
 
-from checks import train_errors, workers
+from checks import train_errors, train_workers
+from checks.arguments import output_file, parser, positive
+from checks.causes import Failure
 from checks.expectation import expected
-from checks.verdict import (
-    PROOF,
-    ROOT,
-    Evidence,
-    Failure,
-    Verdict,
-    conduct,
-    output_file,
-    parser,
-    positive,
-    written_by_rename,
-)
+from checks.output import PROOF, ROOT, written_by_rename
+from checks.verdict import Evidence, Verdict, conduct
 
 N_ENVS = 8
 TOTAL_STEPS = 50_000
@@ -67,16 +59,13 @@ def environments(n_envs: int, seed: int) -> Iterator:
     """Make the environments to train and to evaluate in. Raises Failure where a process of theirs ends."""
     env = None
     try:
-        env = workers.smoke_environments(n_envs, seed)
+        env = train_workers.smoke_environments(n_envs, seed)
         yield env
         env.close()  # after an error they end with this process
     except (EOFError, ConnectionError) as reason:
-        how = workers.how_one_ended(env.processes) if env else "ended as it started, its message is above"
+        how = train_workers.how_one_ended(env.processes) if env else "ended as it started, its message is above"
         raise Failure(
-            "train.process-ended",
-            expected="the processes that simulate to last",
-            found=f"one {how}",
-            fix="free -h; sudo dmesg | grep -i -e oom -e segfault",
+            "train.process-ended", expected="the processes that simulate to last", found=f"one {how}"
         ) from reason
 
 
@@ -93,14 +82,14 @@ def train(arguments: argparse.Namespace, device: str, env, evidence: Evidence):
     import torch
     from stable_baselines3 import PPO
 
-    from checks.progress import Progress
+    from checks.train_log import TrainingLog
 
     torch.set_num_threads(1)  # the networks are small: more threads are slower, and round differently
     # PPO normalises advantages, for which a rollout and a batch must have two steps.
     least = 2 if arguments.n_envs == 1 else 1
     n_steps = nearest_divisor(arguments.total_steps // arguments.n_envs, ROLLOUT_STEPS, least)
     batch_size = nearest_divisor(n_steps * arguments.n_envs, BATCH_SIZE, least=2)
-    progress = Progress(arguments.total_steps)
+    log = TrainingLog(arguments.total_steps)
     try:
         model = PPO(
             "MultiInputPolicy",
@@ -113,20 +102,15 @@ def train(arguments: argparse.Namespace, device: str, env, evidence: Evidence):
             tensorboard_log=str(PROOF / "tensorboard"),
         )
         if (used := model.device.type) != device:
-            raise Failure(
-                "train.device",
-                expected=f"training on {device}",
-                found=f"training on {used}",
-                fix="make check-gpu; or, to train on the CPU: EXPECT=cpu",
-            )
+            raise Failure("train.device", expected=f"training on {device}", found=f"training on {used}")
         untrained = mean_return(model, env)
         env.seed(arguments.seed)
         before = {name: value.detach().clone() for name, value in model.policy.named_parameters()}
         started = time.perf_counter()
-        model.learn(arguments.total_steps, callback=progress, tb_log_name="ppo_smoke")
+        model.learn(arguments.total_steps, callback=log, tb_log_name="ppo_smoke")
         seconds = time.perf_counter() - started
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise train_errors.meaning(error, progress.num_timesteps) from error
+        raise train_errors.meaning(error, log.num_timesteps) from error
     after = dict(model.policy.named_parameters())
     unmoved = [name for name, value in after.items() if torch.equal(before[name], value)]
     infinite = [name for name, value in after.items() if not torch.isfinite(value).all()]
@@ -139,21 +123,21 @@ def train(arguments: argparse.Namespace, device: str, env, evidence: Evidence):
         "device": used,
         "seconds": round(seconds, 2),
         "steps_per_second": round(model.num_timesteps / seconds, 1),
-        "learning_curve": progress.curve,
+        "learning_curve": log.curve,
         "largest_parameter_change": max((after[name] - before[name]).abs().max().item() for name in before),
         "tensorboard": model.logger.dir,
         "mean_return": {"untrained": untrained, "episodes": EPISODES},
     }
     devices = {value.device.type for value in after.values()}
-    growth = progress.memory[-1] - progress.memory[min(WARM_UP, len(progress.memory) - 1)]
-    evidence["memory_mib"] = progress.memory
+    growth = log.memory[-1] - log.memory[min(WARM_UP, len(log.memory) - 1)]
+    evidence["memory_mib"] = log.memory
     for wrong, cause, expectation, found in (
         (devices != {device}, "train.device", f"training on {device}", f"parameters on {', '.join(devices)}"),
         (
             growth > LEAK,
             "train.leak",
             f"resident memory to grow by at most {LEAK} MiB after {WARM_UP} rollouts",
-            f"{growth} MiB over {len(progress.memory) - 1 - WARM_UP} rollouts",
+            f"{growth} MiB over {len(log.memory) - 1 - WARM_UP} rollouts",
         ),
         (infinite, "train.not-finite", "finite parameters", f"NaN or infinity in {', '.join(infinite)}"),
         (unmoved, "train.not-moved", "every parameter to move", f"unchanged: {', '.join(unmoved)}"),
@@ -165,7 +149,7 @@ def train(arguments: argparse.Namespace, device: str, env, evidence: Evidence):
         ),
     ):
         if wrong:
-            raise Failure(cause, expected=expectation, found=found, fix=train_errors.REMEDY)
+            raise Failure(cause, expected=expectation, found=found)
     return model
 
 
@@ -179,8 +163,8 @@ def replay(model, checkpoint: Path, device: str, evidence: Evidence) -> None:
     wanted = f"PPO.load in a fresh process to give the same {REPLAYED} actions"
     fix = f"df -h {checkpoint.parent}; make venv"
     try:
-        with workers.replayer() as process:
-            actions, timesteps = process.submit(workers.act, checkpoint, observations).result()
+        with train_workers.replayer() as process:
+            actions, timesteps = process.submit(train_workers.act, checkpoint, observations).result()
     except Exception as reason:  # a damaged file raises whatever it likes
         found = f"{type(reason).__name__}: {reason}"
         raise Failure("train.not-loadable", expected=wanted, found=found, fix=fix) from reason
@@ -212,15 +196,14 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     os.environ["MUJOCO_GL"] = "disable"  # training needs no GL, whatever is wrong with it
     device = "cuda" if expected() == "gpu" else "cpu"
     try:
-        workers.start_server()
+        train_workers.start_server()
     except OSError as reason:
         raise Failure(
             "train.temporary-folder",
             expected="room for a socket in the folder for temporary files",
             found=f"{reason}: {tempfile.gettempdir()}",
-            fix="make check-train TMPDIR=/tmp",
         ) from reason
-    from checks import preload  # noqa: F401  # as the server does meanwhile
+    from checks import train_preload  # noqa: F401  # as the server does meanwhile
 
     # Created first: an output that cannot be written is found before 50,000 steps are spent.
     with written_by_rename(arguments.out) as checkpoint, environments(arguments.n_envs, arguments.seed) as env:
@@ -237,7 +220,6 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
                 expected=f"a mean return above {bound:.2f}, from {evidence['mean_return']['untrained']:.2f} untrained "
                 f"and {random:.2f} at random",
                 found=f"{trained:.2f} over {EPISODES} episodes",
-                fix="tensorboard --logdir proof/tensorboard; make check-mujoco",
             )
     evidence["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     evidence["out"] = str(arguments.out)

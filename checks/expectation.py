@@ -1,26 +1,18 @@
-"""What should this machine have: a GPU, or none? EXPECT says, or else the hardware does."""
+"""Should this machine have a GPU? docker/expect.sh decides, by EXPECT or by the hardware."""
 
 from __future__ import annotations
 
-import os
+import functools
 import subprocess
-import sys
 from typing import Literal
 
-from checks.verdict import ROOT
+from checks.output import ROOT
 
 
+@functools.cache
 def expected() -> Literal["gpu", "cpu"]:
-    """Return what EXPECT says; `auto` or unset: whether env/nvidia.sh sees an NVIDIA GPU.
-
-    In the container EXPECT is never `auto`: docker/dev.sh has looked at the host, where the hardware is.
-    Exits with status 2 where EXPECT is none of auto, gpu, cpu.
-    """
-    word = os.environ.get("EXPECT") or "auto"
-    if word == "auto":
-        seen = subprocess.run([ROOT / "env/nvidia.sh"], stdout=subprocess.DEVNULL, check=False)
-        return "cpu" if seen.returncode else "gpu"
-    if word not in ("gpu", "cpu"):
-        print(f"error: EXPECT={word} is not one of auto, gpu, cpu\nfix: EXPECT=auto", file=sys.stderr)
-        raise SystemExit(2)
-    return word
+    """Return what docker/expect.sh says; exits with its status where it refuses EXPECT, for which it has the words."""
+    asked = subprocess.run([ROOT / "docker/expect.sh"], stdout=subprocess.PIPE, text=True, check=False)
+    if asked.returncode:
+        raise SystemExit(asked.returncode)
+    return asked.stdout.strip()

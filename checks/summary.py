@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import sys
 
-from checks.verdict import CHECKS, PROOF
+from checks import CHECKS
+from checks.output import PROOF
 
 
 def main() -> int:
     """Print the table."""
     records = []
-    for check in CHECKS:
+    for check in CHECKS.values():
         try:
             records.append(json.loads((PROOF / f"{check}.json").read_text()))
         except (OSError, ValueError) as reason:

@@ -1,28 +1,49 @@
-"""What an exception in the training loop means, and what helps."""
+"""What an exception in the training loop means."""
 
 from __future__ import annotations
 
 import re
 
-from checks.verdict import Failure
+from checks.causes import Failure, known
 
-# Pattern of the message, cause, what it is. The first that matches counts.
-MEANINGS = (
-    (r"invalid values|\bnan\b|\binf\b", "train.not-finite", "NaN or infinity in the policy"),
-    ("out of memory", "train.out-of-memory", "no memory is left on the device"),
-    ("same device|on device|cuda.*cpu|cpu.*cuda", "train.device-mixed", "tensors on two devices"),
-    ("dtype|scalar type|data type|numpy.object_", "train.dtype", "numbers of two types"),
-    ("shape|size mismatch|must match|dimension", "train.shape", "the policy does not fit the observations"),
+CAUSES = """
+train.shape the policy does not fit the observations
+train.dtype numbers of two types
+train.device-mixed tensors on two devices
+train.not-finite NaN or infinity in the policy
+train.out-of-memory no memory is left on the device
+train.crashed the loop ended early
+train.not-moved a parameter is what it was before training
+train.steps not the number of steps that was asked for
+train.leak memory grows while it trains
+    make venv; make check-gpu check-mujoco
+train.device the device that was asked for is not the one used
+    make check-gpu; or, to train on the CPU: EXPECT=cpu
+train.process-ended a process that simulates was killed for memory, or crashed, or its environment raised what it prints
+    free -h; sudo dmesg | grep -i -e oom -e segfault
+train.temporary-folder the path of TMPDIR is longer than a socket's may be
+    make check-train TMPDIR=/tmp
+train.not-loadable the checkpoint is cut short, or is of other versions
+train.checkpoint-differs the loaded policy does not act as the trained one
+    df -h …; make venv
+train.not-learning the policy is no better than random, or than before
+    tensorboard --logdir proof/tensorboard; make check-mujoco
+"""
+
+# Pattern of the message, and the cause. The first that matches counts.
+PATTERNS = (
+    (r"invalid values|\bnan\b|\binf\b", "train.not-finite"),
+    ("out of memory", "train.out-of-memory"),
+    ("same device|on device|cuda.*cpu|cpu.*cuda", "train.device-mixed"),
+    ("dtype|scalar type|data type|numpy.object_", "train.dtype"),
+    ("shape|size mismatch|must match|dimension", "train.shape"),
 )
-REMEDY = "make venv; make check-gpu check-mujoco"
 
 
 def meaning(error: Exception, timesteps: int) -> Failure:
     """Return the Failure that an exception after so many timesteps stands for."""
     said = next((line for line in str(error).splitlines() if line.strip()), "no message")
-    cause, what = next(
-        ((cause, what) for pattern, cause, what in MEANINGS if re.search(pattern, str(error), re.IGNORECASE)),
-        ("train.crashed", "the loop ended early"),
-    )
-    found = f"{what}, after {timesteps:,} steps: {type(error).__name__}: {said}"
-    return Failure(cause, expected="the training loop to run to its end", found=found, fix=REMEDY)
+    matches = (cause for pattern, cause in PATTERNS if re.search(pattern, str(error), re.IGNORECASE))
+    cause = next(matches, "train.crashed")
+    found = f"{known()[cause].meaning}, after {timesteps:,} steps: {type(error).__name__}: {said}"
+    return Failure(cause, expected="the training loop to run to its end", found=found)

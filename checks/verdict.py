@@ -1,4 +1,4 @@
-"""What all checks share: the verdict line, the evidence file, the exit status, the usual arguments.
+"""What all checks share: the verdict line, the evidence file, the exit status.
 
 A check is a function `question(arguments, evidence)` that fills the dictionary `evidence` with what it
 measured and returns a Verdict, or raises Failure. `conduct` turns that into
@@ -12,35 +12,22 @@ measured and returns a Verdict, or raises Failure. `conduct` turns that into
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import signal
 import sys
-import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-ROOT = Path(__file__).resolve().parent.parent
-PROOF = ROOT / "proof"
-CHECKS = ("gpu", "mujoco", "render", "train")  # in the order of the chain
+from checks.causes import Failure, Finding
+from checks.output import PROOF, unwritable, written_by_rename
 
 Evidence = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong: its id, what was expected, what was found, and the command that fixes it."""
-
-    cause: str
-    expected: str
-    found: str
-    fix: str
 
 
 @dataclass(frozen=True)
@@ -52,63 +39,12 @@ class Verdict:
     finding: Finding | None = None
 
 
-class Failure(Exception):
-    """The check failed, for a cause that is known."""
-
-    def __init__(self, cause: str, *, expected: str, found: str, fix: str):
-        super().__init__(found)
-        self.finding = Finding(cause, expected, found, fix)
-
-
 def report(check: str, word: str, finding: Finding) -> None:
     """Print a finding to stderr."""
     level = "error" if word == "fail" else "warning"
     print(f"{level}: {check}: expected {finding.expected}", file=sys.stderr)
     print(f"found: {finding.found} [{finding.cause}]", file=sys.stderr)
     print(f"fix: {finding.fix}", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def written_by_rename(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; when the block ends well, rename it to `path`.
-
-    What was at `path` stays there until then, and the temporary file never outlives the block.
-    Raises Failure `output.unwritable` where the folder cannot be written to, or is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    except OSError as reason:
-        raise unwritable(path, reason) from reason
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~umask())
-        temporary.replace(path)
-    except OSError as reason:
-        if reason.filename not in (None, str(temporary)):
-            raise  # another file's, met inside the block
-        raise unwritable(path, reason) from reason
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def unwritable(path: Path, reason: OSError) -> Failure:
-    """Return the Failure of an output file that cannot be written."""
-    return Failure(
-        "output.unwritable",
-        expected=f"to write {path}",
-        found=f"{reason.strerror or reason}",
-        fix=f"ls -ld '{path.parent}' && df -h '{path.parent}': it must be yours, and have space",
-    )
-
-
-def umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdict], arguments) -> int:
@@ -163,38 +99,3 @@ def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdi
         report(check, "fail", failure.finding)
         return 1
     return int(word == "fail" or (word == "degraded" and os.environ.get("STRICT") == "1"))
-
-
-def parser(check: str, documentation: str | None) -> argparse.ArgumentParser:
-    """Return an argument parser whose help is the module's docstring."""
-    return argparse.ArgumentParser(
-        prog=f"python -m checks.check_{check}",
-        description=documentation,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def output_file(suffix: str) -> Callable[[str], Path]:
-    """Return the argument type of an output file whose name ends in `suffix`."""
-
-    def convert(text: str) -> Path:
-        path = Path(text).absolute()
-        try:
-            is_folder = not text or path.is_dir()
-        except OSError as reason:
-            raise argparse.ArgumentTypeError(f"{text[:40]}…: {reason.strerror}") from reason
-        if is_folder:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a file; name one, such as out{suffix}")
-        if path.suffix != suffix:
-            raise argparse.ArgumentTypeError(f"{text} does not end in {suffix}")
-        return path
-
-    return convert
-
-
-def positive(text: str) -> int:
-    """Return the positive whole number that an argument holds."""
-    with contextlib.suppress(ValueError):
-        if (number := int(text)) > 0:
-            return number
-    raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")

@@ -13,12 +13,13 @@ if [[ ${1:-} == --help ]]; then
   exit
 fi
 
-[[ -z ${LAB_IMAGE:-} ]] || exec "$root/env/enter.sh" "$@" # already inside
+. "$root/env/prelude.sh"
+! inside || exec "$root/docker/activate.sh" "$@"
 . "$root/docker/image.sh"
 choose_engine
-[[ $ENGINE != local ]] || exec "$root/env/enter.sh" "$@"
+[[ $ENGINE != local ]] || exec "$root/docker/activate.sh" "$@"
 
-[[ ${VENV:=.venv} != /* ]] || error "VENV=$VENV is outside the repository, which is all the container sees" "VENV=.venv" 2
+[[ $VENV != /* ]] || error "VENV=$VENV is outside the repository, which is all the container sees" "VENV=.venv" 2
 ensure_image
 
 # A home for the container's user: its caches last, and stay out of the repository.
@@ -39,7 +40,7 @@ mount() { # SOURCE TARGET [readonly]: quoted as CSV, for paths with commas
 
 # shellcheck disable=SC2054
 run=(
-  "$ENGINE" run --rm
+  "$client" run --rm
   --init        # a process 1 that forwards signals and reaps children
   --interactive # stdin comes through
   "--user=$uid:$gid"
@@ -68,16 +69,23 @@ if [[ $PWD == "$root" || $PWD == "$root"/* ]]; then
   run+=("--workdir=/workspace${PWD#"$root"}")
 fi
 [[ ! (-t 0 && -t 1) ]] || run+=(--tty)
-if [[ $ENGINE == podman ]] && ((uid)); then
-  run+=(--userns=keep-id) # rootless: the uid inside is the uid outside
-fi
-if [[ $EXPECT == gpu ]]; then
-  devices=(--gpus=all)
-  [[ $ENGINE == docker ]] || devices=(--device=nvidia.com/gpu=all)
-  devices+=(--ulimit=memlock=-1 --ulimit=stack=67108864) # as NVIDIA recommends: pinned memory is locked
-  said=$("$ENGINE" run --rm "${devices[@]}" --entrypoint=true "$image" 2>&1) ||
+run+=("${run_options[@]}")
+
+prove_gpu() { # see that the engine gives the GPU to a container: once after each boot or change of its configuration
+  local passes=$cache/gpu-$ENGINE now said
+  now=$({
+    cat /proc/sys/kernel/random/boot_id
+    stat --format='%n %Y' /etc/docker/daemon.json /{etc,var/run}/cdi/* "$(command -v nvidia-container-runtime)"
+  } 2>/dev/null) || true
+  [[ $now != "$(cat "$passes" 2>/dev/null)" ]] || return 0
+  said=$(engine run --rm "${gpu_options[@]}" --entrypoint=true "$image" 2>&1) ||
     error "$ENGINE cannot give the GPU to a container: $(head -n 1 <<<"$said") [gpu.toolkit-missing]" \
       "install the NVIDIA Container Toolkit and restart $ENGINE; or, without a GPU: EXPECT=cpu"
-  run+=("${devices[@]}")
+  echo "$now" >"$passes"
+}
+if [[ $EXPECT == gpu ]]; then
+  gpu_options+=(--ulimit=memlock=-1 --ulimit=stack=67108864) # as NVIDIA recommends: pinned memory is locked
+  prove_gpu
+  run+=("${gpu_options[@]}")
 fi
-exec "${run[@]}" --entrypoint=/workspace/docker/entry.sh "$image" "${entrypoint[@]}" /workspace/env/enter.sh "$@"
+exec "${run[@]}" --entrypoint=/workspace/docker/entrypoint.sh "$image" "${entrypoint[@]}" /workspace/docker/activate.sh "$@"

@@ -21,16 +21,14 @@ yes_if() { if "$@"; then echo yes; else echo no; fi; }
 first_of() { "$@" 2>/dev/null | head -n 1 || true; }
 library() { /sbin/ldconfig -p | awk -v name="$1" '$1 == name { print $NF; exit }'; }
 
-gpu=$("$root/env/nvidia.sh") || true
-[[ $EXPECT != auto ]] || EXPECT=$([[ -n $gpu ]] && echo gpu || echo cpu)
-client=$([[ $ENGINE == podman ]] && echo podman || echo docker)
-if engine_answers "$client"; then server=$answer; else server=''; fi
+use_engine "$([[ $ENGINE == podman ]] && echo podman || echo docker)"
+if engine_answers; then server=$answer; else server=''; fi
 wants_gpu=$(yes_if [ "$EXPECT" = gpu ])
 wants_engine=$([[ $ENGINE == local || ($ENGINE == auto && $EXPECT == cpu && -z $server) ]] && echo no || echo yes)
 wants_both=$([[ $wants_gpu$wants_engine == yesyes ]] && echo yes || echo no)
 local_python=$([[ $wants_engine == yes ]] && echo no || echo yes)
 
-row "$client client" "$wants_engine" "$(first_of "$client" --version)" "sudo apt-get install -y ${client/#docker/docker.io}"
+row "$client client" "$wants_engine" "$(first_of "$client" --version)" "sudo apt-get install -y $package"
 row "$client server" "$wants_engine" "$server" "$(engine_remedy)  (${answer##*$'\n'})"
 socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
 socket=${socket#unix://}
@@ -45,13 +43,12 @@ row 'container toolkit' "$wants_both" "$(first_of nvidia-ctk --version; ls /etc/
 row "the GPU's EGL" "$wants_gpu" "$(library libEGL_nvidia.so.0)" \
   "install the driver's GL libraries (Ubuntu: libnvidia-gl-VERSION)"
 for name in libEGL.so.1 libOSMesa.so.8; do
-  row "$name" "$local_python" "$(library "$name")" 'sudo bash env/system.sh'
+  row "$name" "$local_python" "$(library "$name")" 'sudo env/system/install.sh'
 done
 base=$(base_image)
-if ENGINE=$client inspect "$base" >/dev/null; then here="$base"; else here="not here yet; make image fetches $base"; fi
+if inspect "$base" >/dev/null; then here="$base"; else here="not here yet; make image fetches $base"; fi
 row 'base image' no "$([[ $wants_engine == no ]] || echo "$here")"
-version=$(first_of "$(command -v "${PYTHON:-python3}" || echo false)" --version)
-row 'python' "$local_python" "$([[ $version == *' 3.1'[123].* ]] && echo "$version")" \
+row 'python' "$local_python" "$(cd "$root" && "$PYTHON" -IB env/venv_key.py 2>/dev/null | sed -n 's/^version //p' | cut -d' ' -f1)" \
   'sudo apt-get install -y python3.12 python3.12-venv, then: make verify PYTHON=python3.12'
 # A GPU's base image takes 20 GB, another's 3 GB; the venv 1.3 GB.
 need=$([[ $wants_both == yes ]] && echo 30 || echo 5)

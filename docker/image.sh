@@ -7,11 +7,11 @@ set -euo pipefail
 root=${root:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)}
 . "$root/docker/engine.sh"
 
-# Everything that goes into the image; the build context holds nothing else.
-image_files=(docker/10_nvidia.json docker/Dockerfile pyproject.toml requirements.txt)
-image_files+=(env/{error.sh,fetch.py,kit.py,prove.py,system.sh,system.txt,torch-cpu.txt,torch-cpu-needs.txt,uv.txt,venv.sh,venv_build.py,venv_key.py})
+image_files() { # what goes into the image: what the venv is made from, and the system's part; the context holds no more
+  (cd -- "$root" && LC_ALL=C ls -d docker/Dockerfile pyproject.toml requirements.txt env/*.{py,sh,txt} env/system/*)
+}
 
-inspect() { "$ENGINE" image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
+inspect() { engine image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 
 base_image() { # what the container stands on: BASE_IMAGE, or the pin for this machine
   echo "${BASE_IMAGE:-$(awk -v expect="$EXPECT" '$1 == expect { print $2 }' "$root/docker/base-images.txt")}"
@@ -24,11 +24,11 @@ ensure_image() {
   if [[ $base != *@sha256:* ]]; then # a tag moves: what it means here and now counts
     base_id=$(inspect "$base") || { pull "$base" && base_id=$(inspect "$base"); }
   fi
-  key=$({ echo "$base_id ${APT_SNAPSHOT:-}" && cd "$root" && sha256sum "${image_files[@]}"; } | sha256sum | cut -c1-16)
+  key=$({ echo "$base_id ${APT_SNAPSHOT:-}" && cd "$root" && image_files | xargs -d '\n' sha256sum; } | sha256sum | cut -c1-16)
   image=robotics-rl:$key
   image_id=$(inspect "$image") || { load_kit && image_id=$(inspect "$image"); } || { build "$base" "$key" && image_id=$(inspect "$image"); }
   # shellcheck disable=SC2034
-  mapfile -t entrypoint < <("$ENGINE" image inspect --format '{{range .Config.Entrypoint}}{{println .}}{{end}}' "$image" | sed '/^$/d')
+  mapfile -t entrypoint < <(engine image inspect --format '{{range .Config.Entrypoint}}{{println .}}{{end}}' "$image" | sed '/^$/d')
 }
 
 load_kit() { # the image out of the kit, if it has the one that is wanted
@@ -38,36 +38,35 @@ load_kit() { # the image out of the kit, if it has the one that is wanted
   echo "image: loading $kit/image.tar" >&2
   (cd "$kit" && grep '  image.tar$' SHA256SUMS | sha256sum --check --status) ||
     error "image: the kit was tampered with, or copied badly: $kit/image.tar is not what it was" "make kit IMAGE=1; copy the folder anew"
-  said=$("$ENGINE" load --input "$kit/image.tar" 2>&1) || error "image: $ENGINE cannot load $kit/image.tar: ${said##*$'\n'}" "$ENGINE system df"
-  inspect "$image" >/dev/null && "$ENGINE" tag "$image" robotics-rl:latest && return
+  said=$(engine load --input "$kit/image.tar" 2>&1) || error "image: $ENGINE cannot load $kit/image.tar: ${said##*$'\n'}" "$ENGINE system df"
+  inspect "$image" >/dev/null && engine tag "$image" robotics-rl:latest && return
   echo "image: the kit's image is another ($said); it was made from other files or on another base" >&2
   return 1
 }
 
 pull() {
   echo "image: fetching $1" >&2
-  watched "$ENGINE" pull "$1"
+  watched engine pull "$1"
 }
 
 build() { # BASE KEY
   echo "image: building robotics-rl:$2 on $1" >&2
   context=$(mktemp -d)
   trap 'rm -rf -- "$context"' EXIT
-  (cd "$root" && cp --parents -- "${image_files[@]}" "$context")
+  (cd "$root" && image_files | xargs -d '\n' cp --parents --target-directory="$context" --)
   mkdir "$context/wheels"
-  local arguments=(--build-arg "BASE_IMAGE=$1" --build-arg "APT_SNAPSHOT=${APT_SNAPSHOT:-}")
+  local arguments=("${build_options[@]}" --build-arg "BASE_IMAGE=$1" --build-arg "APT_SNAPSHOT=${APT_SNAPSHOT:-}")
   if [[ -n ${KIT:-} ]]; then
     (cd "$root" && cp -R -- "$KIT"/{kit.txt,SHA256SUMS,wheels} "$context/wheels")
     arguments+=(--build-arg KIT=/wheels)
   elif [[ $EXPECT != gpu ]]; then
     local_wheels "$context/wheels"
   fi
-  [[ $ENGINE == docker ]] || arguments+=(--format docker) # podman's own knows no SHELL
   local name
   for name in PIP_EXTRA_INDEX_URL PIP_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [[ -z ${!name:-} ]] || arguments+=(--build-arg "$name")
   done
-  watched "$ENGINE" build "${arguments[@]}" --label "robotics-lab.key=$2" --label "robotics-lab.base=$1" \
+  watched engine build "${arguments[@]}" --label "robotics-lab.key=$2" --label "robotics-lab.base=$1" \
     --tag "robotics-rl:$2" --tag robotics-rl:latest --file "$context/docker/Dockerfile" "$context"
   rm -rf -- "$context"
   trap - EXIT
@@ -108,8 +107,8 @@ watched() { # run, show, and name the cause of a failure
     *"dial tcp"* | *"no such host"* | *"lookup "* | *"esolving"* | *"esolve"* | *"cannot be fetched"* | *imeout* | *"apt could not"*)
       what="the network does not reach what the build fetches" fix="connect this machine (proxies: HTTPS_PROXY), then: make image"
       ;;
-    *"is not one of 3.11"*)
-      what="the base image's Python is not one of 3.11, 3.12, 3.13" fix="another base: make image BASE_IMAGE=…"
+    *"error: python "*" is not one of "*)
+      what="the base image's $(grep -om1 'python .* is not one of [0-9., ]*' <<<"$what")" fix="another base: make image BASE_IMAGE=…"
       ;;
     *) what="$ENGINE ${2} failed; its last words are above" ;;
   esac
@@ -117,7 +116,7 @@ watched() { # run, show, and name the cause of a failure
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-  [[ -z ${LAB_IMAGE:-} ]] || exit 0 # inside it already
+  ! inside || exit 0 # it is the one that is running
   choose_engine
   if [[ $ENGINE == local ]]; then
     echo "skip      image    the local engine runs without one$ENGINE_REASON"

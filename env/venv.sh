@@ -6,8 +6,7 @@
 # rename. Kill it at any moment: the next run repairs. Two at once: one waits.
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
-. env/error.sh
-: "${PYTHON:=python3}" "${VENV:=.venv}"
+. env/prelude.sh
 
 while [[ $VENV == */ && $VENV != / ]]; do VENV=${VENV%/}; done
 [[ ! -L $VENV ]] || VENV=$(readlink -m -- "$VENV") # a link to a larger disk stays a link
@@ -30,10 +29,10 @@ elif [[ ${PYTHON%/*} -ef $VENV/bin ]]; then # this one, damaged
 fi
 
 # A `make lock` that was ended while it put its files in place: the rest of them follow.
-[[ ! -d .lock.ready ]] || "$PYTHON" -IB env/lock_swap.py
+[[ ! -d .lock.ready ]] || "$PYTHON" -IB env/lock/swap.py
 
 inventory() { # every file of the venv with its size and time, less what Python caches; of torch's 9,000 headers the names
-  (cd -- "$1" && find bin lib pyvenv.cfg .proof -name __pycache__ -prune -o -type d -o -path '*/torch/include/*' -print \
+  (cd -- "$1" && find bin lib pyvenv.cfg .contents -name __pycache__ -prune -o -type d -o -path '*/torch/include/*' -print \
     -o -printf '%s %T@ %p\n' | LC_ALL=C sort)
 }
 
@@ -92,6 +91,7 @@ fi
 is_current && exit
 
 echo "venv: building $VENV ($reason)" >&2
+STRICT=0 env/system/install.sh
 rm -rf -- "$new" "$old"
 trap 'rm -rf -- "$new"' EXIT
 trap 'exit 143' TERM HUP # once the build has ended, and not while it writes

@@ -12,10 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # which -I leaves out
-from fetch import IN_IMAGE, LOCKED, Trouble, find_uv, own_environment, run_watched, uv_environment
-from kit import offline, verify
-from venv_key import base_torch, key
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # which -I leaves out
+from env.kit import offline, verify
+from env.uv import IN_IMAGE, LOCKED, Trouble, find_uv, own_environment, run_watched, uv_environment
+from env.venv_key import base_torch, key
 
 del sys.path[0]
 
@@ -76,15 +76,15 @@ def build(folder):
         print("venv: installing the project", file=sys.stderr, flush=True)
         options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
         run_watched([uv, "pip", "install", "--python", python, *options, "--editable", "."], environment)
-    proof = subprocess.run(
-        [python, "env/prove.py", *map(str, base_torch() or ())],
+    contents = subprocess.run(
+        [python, "-P", "env/venv_contents.py", *map(str, base_torch() or ())],
         env={**environment, "PYTHONNOUSERSITE": "1"},
         stdout=subprocess.PIPE,
         text=True,
     )
-    if proof.returncode:
-        raise Trouble("the new environment did not prove itself; its message is above", "make venv")
-    (Path(folder) / ".proof").write_text(proof.stdout)
+    if contents.returncode:
+        raise Trouble("the new environment is not what the lock says; its message is above", "make venv")
+    (Path(folder) / ".contents").write_text(contents.stdout)
 
 
 def install_torch(install, find_links, no_index):

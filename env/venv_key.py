@@ -16,18 +16,6 @@ import sys
 from pathlib import Path
 
 LOCK = "requirements.txt"
-SPECIFICATION = [
-    "requirements.txt",
-    "env/torch-cpu.txt",
-    "env/torch-cpu-needs.txt",
-    "env/uv.txt",
-    "env/fetch.py",
-    "env/prove.py",
-    "env/venv.sh",
-    "env/venv_build.py",
-    "env/venv_key.py",
-    "pyproject.toml",
-]
 
 
 def base_torch():
@@ -50,7 +38,9 @@ def key():
         f"image {os.environ.get('LAB_IMAGE', 'none')}",
         f"repository {Path.cwd()}",  # the project is installed editable, by its path
     ]
-    lines += [f"{name} {hashlib.sha256(Path(name).read_bytes()).hexdigest()}" for name in SPECIFICATION]
+    files = sorted(path for kind in ("*.py", "*.sh", "*.txt") for path in Path("env").glob(kind))
+    for path in [Path(LOCK), Path("pyproject.toml"), *files]:
+        lines.append(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}")
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return "\n".join([f"sha256 {digest}", *lines])
 
@@ -74,7 +64,7 @@ def refusal():
         return why, "make verify PYTHON=python3.12, or any of these that is installed"
     if platform.machine() not in machines:
         why = f"this machine is {platform.machine()}; {LOCK} is made for {', '.join(machines)}"
-        return why, "another machine; a lock for this one too begins at MACHINES in env/lock_resolve.py"
+        return why, "another machine; a lock for this one too begins at MACHINES in env/lock/resolve.py"
     return None
 
 

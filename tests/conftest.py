@@ -126,7 +126,7 @@ def assert_right(clone: Clone) -> None:
     assert identity(clone) == before
     assert "building" not in run.stderr
     assert re.search(r"^ok        venv ", run.stdout, re.MULTILINE)
-    clone.ok(".venv/bin/python", "env/prove.py")
+    clone.ok(".venv/bin/python", "env/venv_contents.py")
     assert clone.leftovers() == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import Clone, in_namespace
 from verdicts import LAB, assert_one_clear_error, evidence, injects, remedy, with_fault
 
-from checks.check_gpu import torch_failure
+from checks.gpu_errors import torch_failure
 
 GB10 = "NVIDIA GB10, 580.95.05, [N/A], 12.1, Default"  # memory as a DGX Spark reports it
 NVML = "Failed to initialize NVML"
@@ -89,14 +89,14 @@ def test_nvidia_smi_that_does_not_answer(lab, tmp_path):
 
 @injects("gpu.not-passed", "the recorded /proc of a host with a driver, seen from a container without --gpus all")
 @injects("gpu.tools-missing", "the same, outside a container")
-@pytest.mark.parametrize(("image", "cause"), [("sha256:any", "gpu.not-passed"), ("", "gpu.tools-missing")])
-def test_driver_without_its_tools(lab, image, cause):
+@pytest.mark.parametrize(("engine", "cause"), [("docker", "gpu.not-passed"), ("local", "gpu.tools-missing")])
+def test_driver_without_its_tools(lab, engine, cause):
     version = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build  (dvs-builder)"
     driver = (
         f"mount -t tmpfs tmpfs /proc/driver; mkdir /proc/driver/nvidia; echo '{version}' >/proc/driver/nvidia/version"
     )
     check = (".venv/bin/python", "-m", "checks.check_gpu")
-    run = lab.run(*in_namespace(driver, *check), EXPECT="gpu", LAB_IMAGE=image)
+    run = lab.run(*in_namespace(driver, *check), EXPECT="gpu", ENGINE=engine)
     assert_one_clear_error(run, "gpu", cause)
     assert "driver 580.95.05 is loaded" in run.stderr
 
@@ -147,7 +147,7 @@ CUDA = "CUDA kernel errors might be asynchronously reported at some other API ca
 )
 def test_what_torch_says_is_understood(monkeypatch, cause, said):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    finding = torch_failure(RuntimeError(said), "a GPU", ("gpu.torch-blind", "look")).finding
+    finding = torch_failure(RuntimeError(said), "a GPU", "gpu.torch-blind").finding
     assert finding.cause == cause
     assert said.splitlines()[0] in finding.found
     assert finding.fix
@@ -156,7 +156,7 @@ def test_what_torch_says_is_understood(monkeypatch, cause, said):
 def test_hiding_variable_is_blamed_only_if_it_is_set(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     error = RuntimeError("No CUDA GPUs are available")
-    assert torch_failure(error, "a GPU", ("gpu.torch-blind", "look")).finding.cause == "gpu.torch-blind"
+    assert torch_failure(error, "a GPU", "gpu.torch-blind").finding.cause == "gpu.torch-blind"
 
 
 PRETENDED_GPU = """

@@ -13,7 +13,9 @@ import pytest
 from conftest import ROOT, Clone, in_namespace
 from verdicts import LAB, assert_one_clear_error, evidence, injects, remedy
 
-from checks import fetch, golden, scripted
+from checks import fetch
+from checks import mujoco_golden as golden
+from checks import mujoco_scripted as scripted
 
 CHECK = (".venv/bin/python", "-m", "checks.check_mujoco")
 
@@ -57,18 +59,18 @@ def test_tolerance_leaves_room_for_rounding(task):
 
 
 def test_make_golden_is_idempotent_and_shows_a_difference(clone, lab):
-    for name in ("golden.json", "golden.py"):
+    for name in ("mujoco_golden.json", "mujoco_golden.py"):
         assert (clone.path / "checks" / name).exists()
     python = str(lab.venv / "bin/python")
-    before = (clone.path / "checks/golden.json").read_bytes()
-    assert clone.ok(python, "-m", "checks.golden").stdout.count("same") == 4
-    assert (clone.path / "checks/golden.json").read_bytes() == before
+    before = (clone.path / "checks/mujoco_golden.json").read_bytes()
+    assert clone.ok(python, "-m", "checks.mujoco_golden").stdout.count("same") == 4
+    assert (clone.path / "checks/mujoco_golden.json").read_bytes() == before
     record = json.loads(before)
     record["tasks"]["Push"][12][4] += 0.01
-    (clone.path / "checks/golden.json").write_text(json.dumps(record))
-    shown = clone.ok(python, "-m", "checks.golden").stdout
+    (clone.path / "checks/mujoco_golden.json").write_text(json.dumps(record))
+    shown = clone.ok(python, "-m", "checks.mujoco_golden").stdout
     assert "differs  1.0e-02 m in achieved_goal at FetchPush-v4 step 12" in shown
-    assert (clone.path / "checks/golden.json").read_bytes() == before
+    assert (clone.path / "checks/mujoco_golden.json").read_bytes() == before
 
 
 # other versions, from the package index
@@ -177,7 +179,7 @@ def test_missing_system_library_is_named(lab, library):
     run = lab.run(*in_namespace(hidden, *CHECK))
     assert_one_clear_error(run, "mujoco", "mujoco.library-missing")
     assert f"{library}: file too short" in run.stderr
-    assert re.search(r"fix: env/system.sh --reinstall lib(gcc-s1|stdc\+\+6)$", run.stderr, re.MULTILINE)
+    assert re.search(r"fix: env/system/install.sh --reinstall lib(gcc-s1|stdc\+\+6)$", run.stderr, re.MULTILINE)
 
 
 # environments that do not do what they should, by an edit of gymnasium-robotics

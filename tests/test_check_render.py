@@ -74,7 +74,7 @@ mujoco_rendering.MujocoRenderer.render = render
 )
 def test_driver_that_draws_wrong(lab, tmp_path, cause, fault):
     (tmp_path / "sitecustomize.py").write_text(
-        f"import sys\nif 'checks.frame' in ' '.join(sys.orig_argv):\n{indented(DRIVER.format(fault))}"
+        f"import sys\nif 'checks.render_probe' in ' '.join(sys.orig_argv):\n{indented(DRIVER.format(fault))}"
     )
     run = lab.run(".venv/bin/python", "-m", "checks.check_render", PYTHONPATH=str(tmp_path))
     assert_one_clear_error(run, "render", cause)
@@ -136,7 +136,7 @@ def test_software_on_a_gpu_machine_says_why(lab, cause, setting):
         assert f"[{cause}]" not in lab.ok("bash", "-c", f"{remedy(run)}; {' '.join(RENDER)}", **setting).stderr
 
 
-@injects("render.egl.vendor-missing", "libEGL_nvidia without its vendor file", "install … docker/10_nvidia.json …")
+@injects("render.egl.vendor-missing", "libEGL_nvidia without its vendor file", "install … env/system/10_nvidia.json …")
 @injects("render.egl.not-permitted", "the vendor file, and no device nodes")
 @injects("render.software-on-gpu", "all of that, with a stand-in for the driver that draws in software")
 def test_each_step_between_egl_and_the_gpu_is_named(lab):
@@ -144,6 +144,6 @@ def test_each_step_between_egl_and_the_gpu_is_named(lab):
     assert_degraded(run, "render", "render.egl.vendor-missing")
     run = on_gpu_machine(lab, [remedy(run)])
     assert_degraded(run, "render", "render.egl.not-permitted")
-    found = "check.gl_errors.loads = check.gl_errors.os.access = lambda *_: True"
-    found += "; check.gl_errors.vendors = lambda: {'10_nvidia.json': 'libEGL_nvidia.so.0'}"
+    found = "check.render_errors.loads = check.render_errors.os.access = lambda *_: True"
+    found += "; check.render_errors.vendors = lambda: {'10_nvidia.json': 'libEGL_nvidia.so.0'}"
     assert_degraded(with_fault(lab, "render", found, EXPECT="gpu"), "render", "render.software-on-gpu")

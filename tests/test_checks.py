@@ -79,7 +79,7 @@ def test_every_check_explains_itself(lab, check):
 
 def test_unforeseen_cause_keeps_its_traceback_in_the_evidence(lab):
     """A name that Python cannot look up: nothing a check could know of."""
-    code = "import sys, checks.physics as p, checks.check_mujoco as c; p.ask = None; sys.exit(c.main([]))"
+    code = "import sys, checks.mujoco_physics as p, checks.check_mujoco as c; p.ask = None; sys.exit(c.main([]))"
     run = lab.run("docker/dev.sh", "python", "-c", code)
     assert_one_clear_error(run, "mujoco", "mujoco.unforeseen")
     assert "TypeError" in evidence(lab, "mujoco")["traceback"]

@@ -15,9 +15,8 @@ from conftest import ROOT, served, torch_wheel
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-sys.path.append(str(ROOT / "env"))
-from fetch import Trouble, find_uv, own_environment, uv_environment
-from lock_resolve import MACHINES, PYTHONS, SOURCES, Resolver, hashes, pins
+from env.lock.resolve import MACHINES, PYTHONS, SOURCES, Resolver, hashes, pins
+from env.uv import Trouble, find_uv, own_environment, uv_environment
 
 LOCKS = {name: (ROOT / name).read_text() for name in SOURCES}
 TORCH = (ROOT / "env/torch-cpu.txt").read_text()
@@ -117,7 +116,7 @@ def test_mujoco_that_breaks_fetch_is_out_of_bounds():
     assert specifier.contains(pins(LOCKS["requirements.txt"])["mujoco"])
 
 
-# make lock-check, which is env/lock.py --check in the lab. The gate is left out where the lock is spoilt:
+# make lock-check, which is python -m env.lock check in the lab. The gate is left out where the lock is spoilt:
 # it would build another venv.
 
 
@@ -161,7 +160,7 @@ def test_lock_check_names_all_that_is_wrong(lab):
         r"(tqdm==.*\n +--hash=sha256:).{8}", r"\g<1>00000000", text.replace("\nimageio==", f"\n{foreign}imageio==")
     )
     spoilt = re.sub(r"^wandb==(?:.*\n)(?:    .*\n)*", "", spoilt, flags=re.MULTILINE)
-    check = (".venv/bin/python", "env/lock.py", "--check")
+    check = (".venv/bin/python", "-m", "env.lock", "check")
     try:
         lock.write_text(spoilt)
         with served(Vulnerabilities) as address:

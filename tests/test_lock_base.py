@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from http.server import BaseHTTPRequestHandler
 from itertools import product
 from pathlib import Path
@@ -11,10 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, served
 
-sys.path.append(str(ROOT / "env"))
-from fetch import Trouble, find_uv, own_environment, uv_environment
-from lock_base import bounds_of_torch, resolve_torch
-from lock_resolve import MACHINES, PYTHONS, hashes, pins
+from env.lock.resolve import MACHINES, PYTHONS, hashes, pins
+from env.lock.torch_wheel import bounds_of_torch, resolve_torch
+from env.uv import Trouble, find_uv, own_environment, uv_environment
 
 PRESENT = (ROOT / "env/torch-cpu.txt").read_text()
 NEWER = "2.14.0+cpu"
@@ -88,7 +86,7 @@ def test_torch_without_a_wheel_for_one_machine_is_refused(tmp_path):
 def test_index_that_does_not_answer_is_said(lab):
     text = (lab.path / "env/torch-cpu.txt").read_text()
     (lab.path / "env/torch-cpu.txt").write_text(text.replace("https://download.pytorch.org", "http://127.0.0.1:9"))
-    run = lab.run(".venv/bin/python", "env/lock.py", "--base")
+    run = lab.run(".venv/bin/python", "-m", "env.lock", "torch")
     (lab.path / "env/torch-cpu.txt").write_text(text)
     assert run.returncode == 1
     assert "error: lock: packages cannot be fetched" in run.stderr and "then: make lock-base" in run.stderr

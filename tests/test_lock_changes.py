@@ -114,7 +114,7 @@ def test_wrong_setting_is_wrong_usage(lab, settings, message):
 def test_ended_while_it_proves_it_leaves_the_tree(asked, ending, moment):
     (asked.path / "requirements.in").open("a").write("rich\n")
     before = tree(asked)
-    process = asked.start("docker/dev.sh", "python", "env/lock.py")
+    process = asked.start("docker/dev.sh", "python", "-m", "env.lock", "lock")
     next(line for line in process.stderr if "proving it: " in line and moment in line)
     os.kill(process.pid, ending)  # docker/dev.sh has become the lock
     process.communicate(timeout=60)
@@ -130,17 +130,17 @@ def test_ended_while_it_proves_it_leaves_the_tree(asked, ending, moment):
 def test_ended_between_its_last_renames_it_is_finished_by_the_next_command(clone):
     """The lock is in place, the golden record is not yet: as a power cut would leave it."""
     clone.ok("make", "venv")
-    golden = (clone.path / "checks/golden.json").read_text()
+    golden = (clone.path / "checks/mujoco_golden.json").read_text()
     (clone.path / ".lock.ready/checks").mkdir(parents=True)
-    (clone.path / ".lock.ready/checks/golden.json").write_text(golden + "\n")
+    (clone.path / ".lock.ready/checks/mujoco_golden.json").write_text(golden + "\n")
     run = clone.ok("make", "venv")
     assert "building" not in run.stderr
-    assert (clone.path / "checks/golden.json").read_text() == golden + "\n"
+    assert (clone.path / "checks/mujoco_golden.json").read_text() == golden + "\n"
     assert not (clone.path / ".lock.ready").exists()
 
 
 def test_two_at_once_one_waits(lab):
-    with (lab.path / "env/lock_swap.py").open("r+") as handle:  # as the first holds it
+    with (lab.path / "env/lock/swap.py").open("r+") as handle:  # as the first holds it
         fcntl.flock(handle, fcntl.LOCK_EX)
         process = lab.start("make", "lock")
         assert next(process.stderr) == "lock: another run is at it; waiting for it\n"

@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 
-import causes
 import imageio.v3 as imageio
+import pages
 from conftest import ROOT, Clone
 from stable_baselines3 import PPO
+
+from checks import causes
 
 README = (ROOT / "README.md").read_text()
 
@@ -55,17 +57,19 @@ def test_links_lead_somewhere():
 
 
 def test_every_cause_is_explained_injected_and_in_the_table():
-    assert len(causes.in_code()) > 60
-    assert set(causes.explained()) == causes.in_code()
-    assert {cause for cause, *_ in causes.injected()} == causes.in_code()
-    assert causes.TABLE.search(causes.PROTOCOL.read_text())[0] == causes.table(), "python tests/causes.py"
+    known = set(causes.known())
+    assert len(known) > 60
+    assert known == pages.raised()
+    assert {cause for cause, *_ in pages.injected()} == known
+    for page in (pages.PROTOCOL, pages.TROUBLESHOOTING):
+        assert pages.made(page) == page.read_text(), "docker/dev.sh python tests/pages.py"
 
 
 def test_explain_prints_the_row_of_a_cause(lab):
     run = lab.ok("docker/dev.sh", "proof-of-life", "explain", "render.egl.vendor-missing")
     assert run.stdout.startswith("render.egl.vendor-missing\n  cause:  ")
     assert "10_nvidia.json" in run.stdout
-    assert set(lab.ok("docker/dev.sh", "proof-of-life", "explain").stdout.split()) == set(causes.explained())
+    assert set(lab.ok("docker/dev.sh", "proof-of-life", "explain").stdout.split()) == set(causes.known())
     unknown = lab.run("docker/dev.sh", "proof-of-life", "explain", "render.egl")
     assert (unknown.returncode, unknown.stderr.count("error: ")) == (2, 1)
     assert "render.egl.vendor-missing" in unknown.stderr

@@ -1,4 +1,4 @@
-"""env/system.sh: system libraries that are missing are installed where that is allowed, else named."""
+"""env/system/install.sh: system libraries that are missing are installed where that is allowed, else named."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ def said_nothing_yet(lab):
 
 
 def test_complete_machine_is_left_alone(lab):
-    run = lab.ok("env/system.sh")
+    run = lab.ok("env/system/install.sh")
     assert run.stderr == ""
     assert not (lab.venv / ".system_missing").exists()
 
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="what apt does can be tested only where apt is")
 def test_ordinary_user_is_given_the_one_command(lab):
-    once = in_namespace(NO_LIBRARIES, *NOT_ROOT, "env/system.sh", "--once")
+    once = in_namespace(NO_LIBRARIES, *NOT_ROOT, "env/system/install.sh", "--once")
     said = (
         f"warning: system: not installed here: {MISSING}; only root may install them\n"
         f"fix: sudo apt-get install -y {MISSING}\n"
     )
     assert lab.ok(*once, VIRTUAL_ENV=str(lab.venv)).stderr == said
     assert lab.ok(*once, VIRTUAL_ENV=str(lab.venv)).stderr == "", "said twice"
-    assert lab.ok(*in_namespace(NO_LIBRARIES, *NOT_ROOT, "env/system.sh")).stderr == said, "asked for, and silent"
+    assert lab.ok(*in_namespace(NO_LIBRARIES, *NOT_ROOT, "env/system/install.sh")).stderr == said, (
+        "asked for, and silent"
+    )
 
 
 def test_other_distribution_is_told_the_names_of_the_libraries(lab, tmp_path):
@@ -45,14 +47,14 @@ def test_other_distribution_is_told_the_names_of_the_libraries(lab, tmp_path):
             if program.name != "apt-get":
                 (tmp_path / program.name).unlink(missing_ok=True)
                 (tmp_path / program.name).symlink_to(program)
-    run = lab.ok(*in_namespace(NO_LIBRARIES, "env/system.sh"), PATH=str(tmp_path))
+    run = lab.ok(*in_namespace(NO_LIBRARIES, "env/system/install.sh"), PATH=str(tmp_path))
     assert "not installed here: libEGL.so.1 libGL.so.1 libOSMesa.so.8 libglfw.so.3" in run.stderr
     assert "\nfix: install the packages that bring them (on Debian: libegl1 " in run.stderr
 
 
 def test_rendering_is_never_quietly_disabled(lab):
     """The venv is there, the libraries are not: the check says so, whatever was said before."""
-    lab.ok(*in_namespace(NO_LIBRARIES, *NOT_ROOT, "env/system.sh"))
+    lab.ok(*in_namespace(NO_LIBRARIES, *NOT_ROOT, "env/system/install.sh"))
     hidden = "\n".join(
         f'for library in $(/sbin/ldconfig -p | sed -n "s/.*{name}.* => //p"); do mount --bind /dev/null $library; done'
         for name in ("libEGL.so.1", "libOSMesa.so.8")
@@ -61,7 +63,7 @@ def test_rendering_is_never_quietly_disabled(lab):
     assert run.returncode == 1
     assert "error: render: expected a GL backend that draws without a display" in run.stderr
     assert "[render.egl.library-missing]" in run.stderr
-    assert "fix: env/system.sh libegl1" in run.stderr
+    assert "fix: env/system/install.sh libegl1" in run.stderr
     assert "Traceback" not in run.stderr
 
 
@@ -70,7 +72,7 @@ def test_apt_that_fails_is_not_tried_again_within_an_hour(lab, tmp_path):
     (tmp_path / "apt-get").write_text('#!/bin/sh\necho "E: Unable to locate package"; exit 100\n')
     (tmp_path / "apt-get").chmod(0o755)
     setting = {"VIRTUAL_ENV": str(lab.venv), "PATH": f"{tmp_path}:{lab.environment['PATH']}"}
-    once = in_namespace(NO_LIBRARIES, "env/system.sh", "--once")
+    once = in_namespace(NO_LIBRARIES, "env/system/install.sh", "--once")
     assert "\nfix: apt-get update && apt-get install -y libegl1 " in lab.ok(*once, **setting).stderr
     assert lab.ok(*once, **setting).stderr == ""
     two_hours_ago = time.time() - 7200

@@ -14,10 +14,10 @@ from verdicts import LAB, SHORT, assert_one_clear_error, injects, remedy, with_f
 
 PLAIN = """\
 import numpy as np
-from checks import fetch, workers
+from checks import fetch, train_workers
 from stable_baselines3.common.env_util import make_vec_env
 if __name__ == "__main__":
-    envs = [workers.smoke_environments(3, seed=1), make_vec_env(fetch.SMOKE_ENV, 3, seed=1)]
+    envs = [train_workers.smoke_environments(3, seed=1), make_vec_env(fetch.SMOKE_ENV, 3, seed=1)]
     assert len(envs[0].processes) == 3
     first, second = [env.reset() for env in envs]
     assert all(np.array_equal(first[key], second[key]) for key in first)

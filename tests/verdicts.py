@@ -1,7 +1,7 @@
 """What the tests of the checks share: running a check, with a fault in it or not, and judging how it ends.
 
 `@injects(cause, by, remedy)` says which diagnosis a test brings about, how, and which printed remedy it then
-applies and sees succeed; tests/causes.py makes docs/protocol.md's table of it.
+applies and sees succeed; tests/pages.py makes docs/protocol.md's table of it.
 """
 
 from __future__ import annotations

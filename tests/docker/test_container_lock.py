@@ -55,7 +55,7 @@ def clone(place, daemon, pinned):
 
 def test_lock_is_the_same_in_the_container(clone):
     before = {
-        name: (clone.path / name).read_bytes() for name in ("requirements.txt", "env/uv.txt", "env/pip-audit.txt")
+        name: (clone.path / name).read_bytes() for name in ("requirements.txt", "env/uv.txt", "env/lock/pip-audit.txt")
     }
     assert clone.ok("make", "lock").stdout == "lock: nothing changes\n"
     source = clone.path / "requirements.in"
@@ -74,9 +74,7 @@ def test_lock_is_the_same_in_the_container(clone):
 def test_base_images_digest_is_refreshed_when_the_lab_lives_on_it(clone, pinned):
     pins = clone.path / "docker/base-images.txt"
     old = pins.read_text()
-    torch = (
-        'sed -i "s|python env/lock.py --base|true|" docker/base.sh'  # its index is not to be reached from everywhere
-    )
+    torch = 'sed -i "s|python -m env.lock torch|true|" env/lock/base_image.sh'  # its index is not always in reach
     clone.ok("bash", "-c", torch)
     assert "base: nothing changes: " in clone.ok("make", "lock-base").stdout
     lone = pinned("one machine's", ("amd64",))

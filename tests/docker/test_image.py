@@ -69,7 +69,7 @@ def test_changed_lock_and_moved_base_make_another_image(box, place):
     assert len({changed, moved, dated, current}) == 4
     (other.path / "docker/Dockerfile").open("a").write("# a change\n")
     assert other.ok(*key, root=str(other.path)).stdout != changed
-    (other.path / "checks/frame.py").open("a").write("# the image does not hold the project\n")
+    (other.path / "checks/render_probe.py").open("a").write("# the image does not hold the project\n")
     assert other.ok(*key, root=str(other.path), BASE_IMAGE="lab-test-base:moved").stdout != moved
 
 

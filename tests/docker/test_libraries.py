@@ -9,9 +9,15 @@ from engines import docker
 from verdicts import injects
 
 
-@injects("render.egl.library-missing", "an image without libegl1, without libgl1", "env/system.sh libegl1")
-@injects("render.osmesa.library-missing", "MUJOCO_GL=osmesa in an image without libosmesa6", "env/system.sh libosmesa6")
-@injects("render.egl.no-driver", "an image without Mesa's vendor file", "env/system.sh --reinstall libegl-mesa0 …")
+@injects("render.egl.library-missing", "an image without libegl1, without libgl1", "env/system/install.sh libegl1")
+@injects(
+    "render.osmesa.library-missing",
+    "MUJOCO_GL=osmesa in an image without libosmesa6",
+    "env/system/install.sh libosmesa6",
+)
+@injects(
+    "render.egl.no-driver", "an image without Mesa's vendor file", "env/system/install.sh --reinstall libegl-mesa0 …"
+)
 @pytest.mark.parametrize(
     ("removal", "setting", "word", "cause"),
     [

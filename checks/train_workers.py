@@ -15,12 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-FORKED = "forkserver"
-
 
 def start_server() -> None:
     """Start the server, and do not wait for it. Does nothing when it runs."""
-    forkserver.set_forkserver_preload(["checks.preload"])
+    forkserver.set_forkserver_preload(["checks.train_preload"])
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for the process that trains
     forkserver.ensure_running()
     signal.signal(signal.SIGINT, before)
@@ -33,9 +31,8 @@ def smoke_environments(n_envs: int, seed: int):
 
     from checks import fetch
 
-    start_server()
-    in_processes = {"vec_env_cls": SubprocVecEnv, "vec_env_kwargs": {"start_method": FORKED}}
-    return make_vec_env(fetch.SMOKE_ENV, n_envs, seed, wrapper_class=fetch.faster, **in_processes)
+    start_server()  # from which SubprocVecEnv forks by default
+    return make_vec_env(fetch.SMOKE_ENV, n_envs, seed, wrapper_class=fetch.faster, vec_env_cls=SubprocVecEnv)
 
 
 def how_one_ended(processes: list[multiprocessing.Process]) -> str:
@@ -49,7 +46,7 @@ def how_one_ended(processes: list[multiprocessing.Process]) -> str:
 
 def replayer() -> ProcessPoolExecutor:
     """Return an executor for `act`: one process, which knows nothing of the training."""
-    return ProcessPoolExecutor(1, multiprocessing.get_context(FORKED))
+    return ProcessPoolExecutor(1, multiprocessing.get_context("forkserver"))
 
 
 def act(checkpoint: Path, observations: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:

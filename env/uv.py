@@ -142,7 +142,7 @@ def need_pip(environment):
     if sys.prefix != "/usr":
         raise Trouble(f"{sys.executable} has no pip", f"{sys.executable} -m ensurepip, then: make venv")
     # Debian and Ubuntu ship their python3 without it.
-    subprocess.run(["env/system.sh", "python3-pip"], check=True)
+    subprocess.run(["env/system/install.sh", "python3-pip"], check=True)
     if subprocess.run(command, env=environment, capture_output=True).returncode:
         raise Trouble(f"{sys.executable} has no pip", "sudo apt-get install -y python3-pip, then: make venv")
 

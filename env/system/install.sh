@@ -1,19 +1,12 @@
 #!/usr/bin/env bash
-# Sees to the system libraries in env/system.txt: installs what is missing where it may (root, apt),
-# else prints the one command that does.
+# Installs what is missing of the system packages in env/system/packages.txt where it may (root, apt); elsewhere prints
+# the command that does. The gate runs it when it builds, and so does the image's build.
 #
-#     env/system.sh [--once] [[--reinstall] PACKAGE …]    PACKAGE: known to be missing, whatever the list says
+#     env/system/install.sh [[--reinstall] PACKAGE …]    PACKAGE: known to be missing, whatever the list says
 #
-# --once: what was said of this machine before is not said again, nor is apt tried again within an hour. STRICT=1, as the image's build has it:
-# what is not optional and cannot be installed is an error. APT_SNAPSHOT: the date to install from, as apt's
-# --snapshot takes it (apt 2.7 and later).
+# STRICT=1, as the image's build sets it: a package that is not optional and cannot be installed is an error.
+# APT_SNAPSHOT: the date to install from, as apt's --snapshot takes it (apt 2.7 and later).
 set -euo pipefail
-cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
-seen=/dev/null
-if [[ ${1:-} == --once ]]; then
-  seen=${VIRTUAL_ENV:?}/.system_missing
-  shift
-fi
 
 packages=("$@")
 brings=() optional=' '
@@ -22,13 +15,8 @@ while read -r package name kind _; do
   [[ $package == '#'* ]] && continue
   [[ $kind != optional ]] || optional+="$package "
   [[ $libraries == *"$name"* ]] || command -v "$name" >/dev/null || { packages+=("$package") brings+=("$name"); }
-done <env/system.txt
+done <"${BASH_SOURCE[0]%/*}/packages.txt"
 ((${#packages[@]})) || exit 0
-lacking="$(uname -n) ${packages[*]}" failed=''
-case $(cat "$seen" 2>/dev/null) in
-  "$lacking") exit 0 ;;
-  "$lacking failed") [[ -z $(find "$seen" -mmin -60) ]] || exit 0 ;; # the network may be back by now
-esac
 
 if ! command -v apt-get >/dev/null; then
   echo "warning: system: not installed here: ${brings[*]}" >&2
@@ -62,7 +50,5 @@ else
     echo "warning: system: apt could not install ${offered[*]}" >&2
     echo "fix: apt-get update && apt-get install -y ${offered[*]}" >&2
     [[ ${STRICT:-0} == 0 ]] || exit 1
-    failed=' failed'
   fi
 fi
-{ echo "$lacking$failed" >"$seen"; } 2>/dev/null || true

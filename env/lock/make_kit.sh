@@ -2,7 +2,7 @@
 # Writes a kit to KIT (env/kit.py says what is in one), with the container's image where IMAGE=1: for a machine
 # without a network. It is made beside the repository's files and moved there when it is whole.
 set -euo pipefail
-root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 . "$root/docker/image.sh"
 cd -- "$root"
 kit=${KIT:-kit} new=.kit.new
@@ -11,7 +11,7 @@ unset KIT # it is what is made here, not what is taken from
 
 case ${IMAGE:=0} in 0 | 1) ;; *) error "IMAGE=$IMAGE is not 0 or 1" "IMAGE=1" 2 ;; esac
 if ((IMAGE)); then
-  [[ -z ${LAB_IMAGE:-} ]] || error "IMAGE=1 needs the engine, which is outside the container" "make kit IMAGE=1, on the host" 2
+  ! inside || error "IMAGE=1 needs the engine, which is outside the container" "make kit IMAGE=1, on the host" 2
   choose_engine
   [[ $ENGINE != local ]] || error "IMAGE=1 needs a container engine, and this is ENGINE=local" "make kit IMAGE=1 ENGINE=docker" 2
   [[ ${PLATFORM:-$(uname -m)} == "$(uname -m)" ]] ||
@@ -26,13 +26,11 @@ flock "$lock"
 trap 'rm -rf -- "$new"' EXIT
 trap 'exit 143' TERM HUP
 rm -rf -- "$new"
-docker/dev.sh python env/kit.py "$new" --machine="${PLATFORM:-}" --python="${PYTHON_VERSION:-}" --torch="${TORCH:-1}"
+docker/dev.sh python -m env.lock wheels "$new" --machine="${PLATFORM:-}" --python="${PYTHON_VERSION:-}" --torch="${TORCH:-1}"
 if ((IMAGE)); then
   ensure_image
   echo "kit: saving $image" >&2
-  format=()
-  [[ $ENGINE == docker ]] || format=(--format=oci-archive) # what docker writes by itself
-  "$ENGINE" save "${format[@]}" --output "$new/image.tar" "$image" ||
+  engine save "${save_options[@]}" --output "$new/image.tar" "$image" ||
     error "kit: $ENGINE could not save $image; its reason is above" "df -h .; then: make kit IMAGE=1"
 fi
 chmod -R a+rX -- "$new" # docker save writes for its user alone

@@ -1,6 +1,6 @@
 """Draw FetchReach with the GL backend that MUJOCO_GL names, and measure it: one probe of check_render.
 
-    MUJOCO_GL=egl PYOPENGL_PLATFORM=egl python -m checks.frame frame.npy
+    MUJOCO_GL=egl PYOPENGL_PLATFORM=egl python -m checks.render_probe frame.npy
 
 In a process of its own, because MuJoCo binds its backend when it is imported and a bad driver may abort.
 Saves the frame, uint8 (480, 480, 3), and prints what it measured as JSON.

@@ -1,4 +1,4 @@
-"""How far training is: a bar on a terminal, a line after each rollout elsewhere."""
+"""What a training leaves: its learning curve and the memory it took; and how far it is, on stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def resident_memory(pids: list[int]) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
-class Progress(BaseCallback):
+class TrainingLog(BaseCallback):
     """Shows progress on stderr and records the learning curve and the memory.
 
     curve: one [timesteps, mean return of the last 100 training episodes, or None] for each rollout.

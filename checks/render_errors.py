@@ -7,7 +7,42 @@ import json
 import os
 from pathlib import Path
 
-from checks.verdict import Finding
+from checks.causes import Finding
+
+CAUSES = """
+render.variable `MUJOCO_GL` or `PYOPENGL_PLATFORM` is not egl or osmesa, or they differ
+    unset MUJOCO_GL PYOPENGL_PLATFORM
+render.device-id `MUJOCO_EGL_DEVICE_ID` names no device; it counts otherwise than `CUDA_VISIBLE_DEVICES`
+    unset MUJOCO_EGL_DEVICE_ID
+render.egl.library-missing no libEGL or no libGL
+    env/system/install.sh libegl1 libgl1
+render.egl.no-driver EGL is there, and no file tells it of a driver
+    env/system/install.sh --reinstall libegl1 libegl-mesa0 libgl1-mesa-dri
+render.osmesa.library-missing no libOSMesa; newer distributions have none, and draw by EGL
+    env/system/install.sh libosmesa6
+render.diverted a variable sends GL to software on a GPU machine
+    unset …
+render.egl.capability-missing the container was given the GPU without graphics
+    docker run … --env NVIDIA_DRIVER_CAPABILITIES=all
+render.egl.driver-without-gl the driver was installed without its GL libraries: no `libEGL_nvidia.so.0`
+    on the host: ldconfig -p | grep libEGL_nvidia; Ubuntu: sudo apt-get install libnvidia-gl-…, of its version
+render.egl.vendor-missing no vendor file names `libEGL_nvidia.so.0`
+    sudo install -D -m 644 env/system/10_nvidia.json /usr/share/glvnd/egl_vendor.d/10_nvidia.json
+render.egl.not-permitted `/dev/nvidia*` is not there or cannot be opened
+    ls -l /dev/nvidia*; sudo usermod -aG video,render $USER, then log out and back in
+render.software-on-gpu software draws on a GPU machine, and none of the above is why
+    nvidia-smi; make check-gpu
+render.crashed the driver ends the process
+render.hangs the driver draws nothing in three minutes
+render.size a picture of another size than asked for
+render.blank a picture of one colour
+render.frozen the robot moves and the picture does not
+render.no-robot too little robot in the picture
+render.failed the backend fails for another reason
+    env/system/install.sh --reinstall libegl1 libegl-mesa0 libgl1-mesa-dri
+render.file-differs the picture on disk is not the one drawn
+    df -h …
+"""
 
 # What each backend loads, and the Debian package that brings it.
 LIBRARIES = {
@@ -16,7 +51,6 @@ LIBRARIES = {
 }
 # Where EGL's loader looks for the files that name its drivers, in this order (libglvnd).
 VENDOR_FOLDERS = ("/etc/glvnd/egl_vendor.d", "/usr/share/glvnd/egl_vendor.d")
-REINSTALL = "env/system.sh --reinstall libegl1 libegl-mesa0 libgl1-mesa-dri"
 NVIDIA_DRAWS = "the NVIDIA GPU to draw"
 NVIDIA_EGL = "libEGL_nvidia.so.0"
 # Variables that send EGL to another driver than the first that works.
@@ -48,21 +82,23 @@ def why_not(backend: str, said: str) -> Finding:
     expected = f"{backend} to draw"
     kind = backend.partition("-")[0]
     if "MUJOCO_EGL_DEVICE_ID" in said:
-        return Finding("render.device-id", expected, said, "unset MUJOCO_EGL_DEVICE_ID")
+        return Finding("render.device-id", expected, said)
     missing = {library: package for library, package in LIBRARIES[kind].items() if not loads(library)}
     if missing:
         found = f"{', '.join(missing)} cannot be loaded"
-        return Finding(f"render.{kind}.library-missing", expected, found, f"env/system.sh {' '.join(missing.values())}")
+        return Finding(
+            f"render.{kind}.library-missing", expected, found, f"env/system/install.sh {' '.join(missing.values())}"
+        )
     if kind == "egl" and not any(loads(library) for library in vendors().values()):
         found = f"EGL has no driver: no file in {' or '.join(VENDOR_FOLDERS)} names one that loads"
-        return Finding("render.egl.no-driver", expected, found, REINSTALL)
-    return Finding("render.failed", expected, said, REINSTALL)
+        return Finding("render.egl.no-driver", expected, found)
+    return Finding("render.failed", expected, said)
 
 
 def why_not_nvidia(instead: str) -> Finding | None:
     """Return what is missing between EGL and the GPU, if it is known; `instead` says what happened."""
 
-    def finding(cause: str, found: str, fix: str) -> Finding:
+    def finding(cause: str, found: str, fix: str = "") -> Finding:
         return Finding(cause, NVIDIA_DRAWS, f"{instead}: {found}", fix)
 
     diverted = {name: os.environ[name] for name in DIVERTING if os.environ.get(name)}
@@ -74,22 +110,18 @@ def why_not_nvidia(instead: str) -> Finding | None:
     capabilities = os.environ.get("NVIDIA_DRIVER_CAPABILITIES", "all")
     if not {"all", "graphics"} & set(capabilities.split(",")):
         found = f"NVIDIA_DRIVER_CAPABILITIES={capabilities} leaves graphics out of the container"
-        return finding("render.egl.capability-missing", found, "docker run … --env NVIDIA_DRIVER_CAPABILITIES=all")
+        return finding("render.egl.capability-missing", found)
     if not loads(NVIDIA_EGL):
         found = f"the driver's {NVIDIA_EGL} cannot be loaded: the driver was installed without its GL libraries"
-        fix = (
-            "on the host: ldconfig -p | grep libEGL_nvidia; Ubuntu: sudo apt-get install libnvidia-gl-…, of its version"
-        )
-        return finding("render.egl.driver-without-gl", found, fix)
+        return finding("render.egl.driver-without-gl", found)
     if not any("libEGL_nvidia" in library for library in vendors().values()):
         found = f"no file in {' or '.join(VENDOR_FOLDERS)} names {NVIDIA_EGL}"
-        fix = f"{sudo()}install -D -m 644 docker/10_nvidia.json {VENDOR_FOLDERS[1]}/10_nvidia.json"
+        fix = f"{sudo()}install -D -m 644 env/system/10_nvidia.json {VENDOR_FOLDERS[1]}/10_nvidia.json"
         return finding("render.egl.vendor-missing", found, fix)
     nodes = [Path("/dev/nvidiactl"), *sorted(Path("/dev").glob("nvidia[0-9]*"))]
     barred = [str(node) for node in nodes if not os.access(node, os.R_OK | os.W_OK)]
     if barred:
-        fix = "ls -l /dev/nvidia*; sudo usermod -aG video,render $USER, then log out and back in"
-        return finding("render.egl.not-permitted", f"{', '.join(barred)} cannot be opened", fix)
+        return finding("render.egl.not-permitted", f"{', '.join(barred)} cannot be opened")
     return None
 
 

@@ -1,9 +1,9 @@
 """The golden record: where gripper and object are in every Fetch task under the locked mujoco, step by step.
 
-    python -m checks.golden [--out FILE]     record the mujoco of this venv; show what that changes
+    python -m checks.mujoco_golden [--out FILE]     record the mujoco of this venv; show what that changes
 
 check_mujoco compares with it, so that another physics is noticed although everything runs. Recorded with the
-scripted policies (checks/scripted.py), which reach, push, grasp and lift, and strike.
+scripted policies (checks/mujoco_scripted.py), which reach, push, grasp and lift, and strike.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from checks import scripted
-from checks.verdict import written_by_rename
+from checks import mujoco_scripted as scripted
+from checks.output import written_by_rename
 
-FILE = Path(__file__).with_name("golden.json")
+FILE = Path(__file__).with_name("mujoco_golden.json")
 SEED = 1  # its goal in PickAndPlace is in the air
 # A struck puck is chaotic: 1e-9 m of difference at the start are 1e-1 m after 50 steps, 7e-4 m after 30.
 STEPS = {"Reach": 50, "Push": 50, "Slide": 30, "PickAndPlace": 50}

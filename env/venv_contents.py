@@ -1,10 +1,10 @@
 """Does this venv hold what the lock says, and the base layer's torch? Run by env/venv_build.py in a new venv.
 
-    .venv/bin/python env/prove.py [TORCH_VERSION TORCH_FOLDER]
+    .venv/bin/python -P env/venv_contents.py [TORCH_VERSION TORCH_FOLDER]
 
 Passes when every pin is installed in the venv at its version, torch is the base layer's (the arguments;
 without them: the CPU wheel's) and recent enough for Stable-Baselines3, and everything imports.
-Prints the line that says so, which the builder keeps in the venv as .proof.
+Prints the line that says so, which the builder keeps in the venv as .contents.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def missing(requirement: Requirement) -> list[str]:
     try:
         version = distribution(requirement.name).version
     except PackageNotFoundError:
-        return [f"torch needs {requirement}, which no lock pins: TORCH_NEEDS in env/lock_resolve.py"]
+        return [f"torch needs {requirement}, which no lock pins: TORCH_NEEDS in env/lock/resolve.py"]
     fits = requirement.specifier.contains(version, prereleases=True)
     return [] if fits else [f"torch needs {requirement}, and {version} is locked"]
 

@@ -7,29 +7,32 @@ the present locks, so a pin that still satisfies the bounds stays.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
+import tomllib
 import zipfile
 from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
-from fetch import Trouble, run_watched
+from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).resolve().parent.parent
-PYTHONS = ["3.11", "3.12", "3.13"]  # the oldest first; as pyproject.toml's requires-python
+from env.uv import Trouble, run_watched
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+REQUIRES_PYTHON = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+PYTHONS = [python for python in (f"3.{minor}" for minor in range(8, 40)) if python in REQUIRES_PYTHON]  # oldest first
 MACHINES = ["x86_64", "aarch64"]
 GLIBC = "manylinux_2_31"  # of Debian 11 and Ubuntu 20.04: wheels for this and older ones are taken
 TORCH_CPU = "env/torch-cpu.txt"
-# torch 2.13's own Requires-Dist; what of it requirements.txt pins is left out of the needs. env/prove.py compares.
+# torch 2.13's own Requires-Dist; what requirements.txt pins is left out. env/venv_contents.py compares.
 TORCH_NEEDS = ["filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec"]
 SOURCES = {  # lock, and what it is resolved from
     "requirements.txt": "requirements.in",
     "env/torch-cpu-needs.txt": TORCH_NEEDS,
     "env/uv.txt": ["uv"],
-    "env/pip-audit.txt": ["pip-audit"],
+    "env/lock/pip-audit.txt": ["pip-audit"],
 }
 HEADER = """\
 # Made by `make lock` from {source}. For:
@@ -57,31 +60,29 @@ def without(lock: str, names: Container[str]) -> str:
 
 
 class Resolver:
-    """uv, and a folder of its own that is given to it; `torch` is the version of the base layer's stand-in."""
+    """uv and pip-compile, in a folder of their own; `torch` is the version that the base layer has."""
 
     def __init__(self, uv: Path, environment: dict[str, str], folder: Path, torch: str):
         self.uv = uv
         self.folder = folder
         self.torch = torch
-        self.stub = self.write_stub()
-        find_links = [environment.get("UV_FIND_LINKS", ""), folder.as_uri()]
-        self.environment = environment | {"UV_FIND_LINKS": ",".join(filter(None, find_links))}
-        self.options = ["--only-binary=:all:"] + (["--no-index"] if environment.get("PIP_NO_INDEX") else [])
+        self.environment = environment
+        self.options = ["--only-binary=:all:", f"--excludes={self.write('base-layer.txt', 'torch')}"]
+        self.options += ["--no-index"] if environment.get("PIP_NO_INDEX") else []
 
     def write_stub(self) -> str:
         """Write a wheel named torch that needs nothing; return the requirement that only it satisfies.
 
-        Resolving against it keeps torch's own needs (nvidia-*, triton) out of the lock. The local
-        version is one that no index has.
+        pip-compile cannot leave a package out as uv can: without the stub it would lock torch's own needs (nvidia-*,
+        triton). The local version is one that no index has.
         """
         version = f"{self.torch.partition('+')[0]}+base.layer"
         info = f"torch-{version}.dist-info"
-        wheel = self.folder / f"torch-{version}-py3-none-any.whl"
-        with zipfile.ZipFile(wheel, "w") as archive:
+        with zipfile.ZipFile(self.folder / f"torch-{version}-py3-none-any.whl", "w") as archive:
             archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
             archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             archive.writestr(f"{info}/RECORD", "")
-        return f"torch=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+        return f"torch=={version}"
 
     def write(self, name: str, text: str) -> Path:
         """Write a file into the folder."""
@@ -98,21 +99,19 @@ class Resolver:
         if isinstance(source, list):
             source = str(self.write("in.txt", "\n".join(source)))
         lock = self.write("out.txt", present)
-        base = self.write("base-layer.txt", self.stub.partition(" ")[0])
         platform = [f"--python-version={PYTHONS[0]}", f"--python-platform={MACHINES[0]}-{GLIBC}"]
         form = ["--generate-hashes", "--no-header", "--annotation-style=split", f"--output-file={lock}"]
-        command = [self.uv, "pip", "compile", "--quiet", *self.options, *platform, *form, *options]
-        command += [f"--constraints={base}", "--no-emit-package=torch", source]
+        command = [self.uv, "pip", "compile", "--quiet", *self.options, *platform, *form, *options, source]
         run_watched(command, self.environment, show=False, again="make lock")
         return re.sub(r"-r \S*/in\.txt", "make lock", lock.read_text())
 
     def pip_compile(self, source: str, chosen: str) -> str:
         """Return the lock of `source` that pip-compile writes of the versions in `chosen`, a lock. Raises Trouble."""
         lock = self.write("out.txt", chosen)  # whose pins it keeps
-        base = self.write("base-layer.txt", self.stub.partition(" ")[0])
+        stub = self.write("stub.txt", self.write_stub())
         form = ["--strip-extras", "--generate-hashes", "--no-header", "--unsafe-package=torch", f"--output-file={lock}"]
         form += [f"--no-emit-{what}" for what in ("options", "index-url", "find-links", "trusted-host")]
-        bounds = [f"--constraint={base}", f"--find-links={self.folder.as_uri()}"]
+        bounds = [f"--constraint={stub}", f"--find-links={self.folder.as_uri()}"]
         command = [sys.executable, "-m", "piptools", "compile", "--quiet", *form, *bounds, source]
         run_watched(command, self.environment, show=False, again="make lock")
         if others := pins(chosen).keys() - pins(lock.read_text()).keys():  # another Python needs them, and this one not
@@ -152,10 +151,10 @@ class Resolver:
 
     def platforms(self, locks: dict[str, str]) -> None:
         """See that `locks` can be installed, and lack nothing, for every Python and machine. Raises Trouble."""
-        main = "".join(text for name, text in locks.items() if name != "env/pip-audit.txt") + self.stub
+        main = "".join(text for name, text in locks.items() if name != "env/lock/pip-audit.txt")
         files = [self.write("all.txt", main)]
-        if "env/pip-audit.txt" in locks:
-            files.append(self.write("audit.txt", locks["env/pip-audit.txt"]))
+        if "env/lock/pip-audit.txt" in locks:
+            files.append(self.write("audit.txt", locks["env/lock/pip-audit.txt"]))
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda case: self.would_install(*case), product(files, PYTHONS, MACHINES)))
 

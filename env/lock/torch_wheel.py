@@ -6,8 +6,8 @@ import re
 from itertools import product
 from pathlib import Path
 
-from fetch import Trouble, run_watched
-from lock_resolve import GLIBC, MACHINES, PYTHONS, ROOT, pins, reason
+from env.lock.resolve import GLIBC, MACHINES, PYTHONS, ROOT, pins, reason
+from env.uv import Trouble, run_watched
 
 OTHER_SOURCES = ("UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "PIP_NO_INDEX")
 

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fetch import Trouble, run_watched
-from lock_base import resolve_torch
-from lock_resolve import HEADER, ROOT, SOURCES, TORCH_CPU, Resolver, hashes, pins, reason
+from env.lock.resolve import HEADER, ROOT, SOURCES, TORCH_CPU, Resolver, hashes, pins, reason
+from env.lock.torch_wheel import resolve_torch
+from env.uv import Trouble, run_watched
 
 
 def differences(name: str, present: str, again: str) -> list[str]:
@@ -37,7 +37,7 @@ def audit(uv: Path, environment: dict[str, str], folder: Path) -> tuple[list[str
     """Ask pip-audit's service; return what a newer version mends, what none does, and how that went, in words."""
     venv = folder / "audit"
     run_watched([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, venv], environment)
-    locked = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--requirements=env/pip-audit.txt"]
+    locked = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--requirements=env/lock/pip-audit.txt"]
     python = f"--python={venv}/bin/python"
     run_watched([uv, "pip", "install", "--quiet", python, *locked], environment, show=False, again="make lock-check")
     options = ["--disable-pip", "--require-hashes", "--format=json", "--progress-spinner=off", f"--cache-dir={folder}"]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from fetch import Trouble, find_uv
-from lock_resolve import ROOT
+from env.lock.resolve import ROOT
+from env.uv import Trouble, find_uv
 
-GOLDEN = "checks/golden.json"
-COPIED = ["README.md", "checks", "env", "pyproject.toml", "requirements.in"]
+GOLDEN = "checks/mujoco_golden.json"
 TOTAL_STEPS = 4_000  # of the shortened training: it runs, saves and loads, and gives a speed
 # Those that stand on the machine more than on the lock: where the present lab fails them too, it is not the candidate.
 MACHINES_OWN = ["check_gpu", "check_render"]
@@ -26,12 +24,7 @@ class Candidate:
     def __init__(self, folder: Path, locks: dict[str, str], environment: dict[str, str], held: int):
         self.folder = folder
         self.held = held
-        folder.mkdir()
-        for name in COPIED:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(ROOT / name, folder / name)
+        subprocess.run([ROOT / "env/lock/copy.sh", folder], check=True)
         for name, text in locks.items():
             (folder / name).write_text(text)
         self.environment = environment | {"PYTHON": sys.executable, "VENV": ".venv"}
@@ -77,7 +70,7 @@ class Candidate:
         """Run the checks, and say what differs in physics and speed. Raises Trouble, which names the failed check."""
         self.build()
         print("lock: proving it: its physics", file=sys.stderr, flush=True)
-        golden = self.check("golden")
+        golden = self.check("mujoco_golden")
         if golden.returncode == 0:
             print(golden.stdout.rstrip())
         for check in ("check_gpu", "check_mujoco", "check_render"):

@@ -1,6 +1,6 @@
 """Put several files in place together: all of them, or none; by whatever the run that does it is ended.
 
-    python -I env/lock_swap.py     finish a swap that was cut off; env/venv.sh runs this where one was
+    python -I env/lock/swap.py     finish a swap that was cut off; env/venv.sh runs this where one was
 
 The files are written beside the tree first, in .lock.new/, and renamed as one to .lock.ready/: from then on they
 count, and whoever comes next moves what is left of them to its place. Standard library only.
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 NEW = ROOT / ".lock.new"
 READY = ROOT / ".lock.ready"
 

@@ -1,0 +1,62 @@
+"""The files that checks write: whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from checks.causes import Failure
+
+ROOT = Path(__file__).resolve().parent.parent
+PROOF = ROOT / "proof"
+
+CAUSES = """
+output.unwritable the folder of `--out`, or `proof/`, cannot be written to, or its disk is full
+    ls -ld … && df -h …: it must be yours, and have space
+"""
+
+
+@contextlib.contextmanager
+def written_by_rename(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; when the block ends well, rename it to `path`.
+
+    What was at `path` stays there until then, and the temporary file never outlives the block.
+    Raises Failure `output.unwritable` where the folder cannot be written to, or is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    except OSError as reason:
+        raise unwritable(path, reason) from reason
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~umask())
+        temporary.replace(path)
+    except OSError as reason:
+        if reason.filename not in (None, str(temporary)):
+            raise  # another file's, met inside the block
+        raise unwritable(path, reason) from reason
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, reason: OSError) -> Failure:
+    """Return the Failure of an output file that cannot be written."""
+    return Failure(
+        "output.unwritable",
+        expected=f"to write {path}",
+        found=f"{reason.strerror or reason}",
+        fix=f"ls -ld '{path.parent}' && df -h '{path.parent}': it must be yours, and have space",
+    )
+
+
+def umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

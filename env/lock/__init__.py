@@ -1,0 +1,1 @@
+"""What a maintainer runs to refresh the locks, the base layer's pins and kits; `python -m env.lock --help`."""
