@@ -40,14 +40,40 @@ INHERITED = [
     "MUJOCO_GL",
     "PYOPENGL_PLATFORM",
 ]
-INHERITED += ["IMAGE", "KIT", "PACKAGE", "PLATFORM", "PYTHON", "PYTHONNOUSERSITE", "PYTHON_VERSION", "STRICT"]
+INHERITED += ["IMAGE", "KIT", "PACKAGE", "PLATFORM", "PYTHON", "PYTHONNOUSERSITE", "PYTHON_VERSION", "SLOW", "STRICT"]
 INHERITED += ["TORCH", "UPGRADE", "VENV", "VIRTUAL_ENV"]
 
 
-def base_python() -> str:
+@functools.cache
+def bare_python() -> str:
     """The interpreter that the venv running the tests was made from."""
-    stamp = (ROOT / os.environ.get("VENV", ".venv") / ".requirements_hash").read_text()
+    stamp = (Path(sys.prefix) / ".requirements_hash").read_text()
     return next(line.partition(" ")[2] for line in stamp.splitlines() if line.startswith("python "))
+
+
+def make_base_layer(folder: Path, torch_version: str = "") -> str:
+    """Make an interpreter that has torch, as NVIDIA's image has one: a venv with links to the torch of this one."""
+    subprocess.run([bare_python(), "-m", "venv", "--without-pip", folder], check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    here = Path(sys.prefix) / packages.relative_to(folder)
+    needs = re.findall(r"^([\w.-]+)==", (ROOT / "env/torch-cpu-needs.txt").read_text(), re.MULTILINE)
+    for name in ["torch", "torchgen", "functorch", "pip", *needs]:
+        (packages / name).symlink_to(here / name)
+    (info,) = here.glob("torch-*.dist-info")
+    metadata, version = (info / "METADATA").read_text(), torch_version or info.name[len("torch-") : -len(".dist-info")]
+    (packages / f"torch-{version}.dist-info").mkdir()
+    (packages / f"torch-{version}.dist-info/METADATA").write_text(
+        re.sub(r"^Version: .*$", f"Version: {version}", metadata, count=1, flags=re.MULTILINE)
+    )
+    return str(folder / "bin/python")
+
+
+@functools.cache
+def base_python() -> str:
+    """An interpreter that has torch, so that the clones' venvs need no copy of it: half of a venv."""
+    if not list(Path(sys.prefix).glob("lib/python*/site-packages/torch-*.dist-info")):
+        return bare_python()  # which has torch
+    return make_base_layer(Path(tempfile.mkdtemp(prefix="base-", dir=os.environ["LAB_TESTS"])) / "layer")
 
 
 class Clone:
@@ -119,6 +145,12 @@ def site_packages(clone: Clone) -> Path:
     return folder
 
 
+def base_torch(clone: Clone) -> list[str]:
+    """Version and folder of the base layer's torch, on which the venv stands; nothing where its own is the CPU wheel."""
+    (line,) = [line for line in stamp(clone).splitlines() if line.startswith("torch ")]
+    return [] if line.endswith("env/torch-cpu.txt") else line.split(" ", 2)[1:]
+
+
 def assert_right(clone: Clone) -> None:
     """The venv is current, proven by the lock and by an import, and nothing lies beside it."""
     before = identity(clone)
@@ -126,14 +158,21 @@ def assert_right(clone: Clone) -> None:
     assert identity(clone) == before
     assert "building" not in run.stderr
     assert re.search(r"^ok        venv ", run.stdout, re.MULTILINE)
-    clone.ok(".venv/bin/python", "env/venv_contents.py")
+    clone.ok(".venv/bin/python", "-P", "env/venv_contents.py", *base_torch(clone))
     assert clone.leftovers() == []
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """A fresh clone, without a venv."""
+    """A fresh clone, without a venv, on a base layer that has torch."""
     return Clone(tmp_path / "a fresh clone")
+
+
+@pytest.fixture
+def bare_clone(clone: Clone) -> Clone:
+    """A fresh clone, without a venv, on the interpreter of a laptop: torch's CPU wheel will be in its venv."""
+    clone.environment["PYTHON"] = bare_python()
+    return clone
 
 
 @pytest.fixture(scope="session")
