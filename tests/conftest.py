@@ -76,6 +76,11 @@ def base_python() -> str:
     return make_base_layer(Path(tempfile.mkdtemp(prefix="base-", dir=os.environ["LAB_TESTS"])) / "layer")
 
 
+def locked(package: str) -> str:
+    """The version of a package in the lock."""
+    return re.search(rf"^{package}==([^\s\\]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE).group(1)
+
+
 class Clone:
     """A copy of the repository's files, and a way to run commands in it."""
 
@@ -146,7 +151,7 @@ def site_packages(clone: Clone) -> Path:
 
 
 def base_torch(clone: Clone) -> list[str]:
-    """Version and folder of the base layer's torch, on which the venv stands; nothing where its own is the CPU wheel."""
+    """Version and folder of the base layer's torch; nothing where the venv has its own."""
     (line,) = [line for line in stamp(clone).splitlines() if line.startswith("torch ")]
     return [] if line.endswith("env/torch-cpu.txt") else line.split(" ", 2)[1:]
 
@@ -181,6 +186,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     lab = Clone(tmp_path_factory.mktemp("lab") / "a clone")
     lab.ok("make", "venv")
     return lab
+
+
+EDITED = ["requirements.in", "requirements.txt", "env/torch-cpu.txt", "checks/mujoco_golden.json"]
+
+
+@pytest.fixture
+def edited(lab: Clone) -> Iterator[Clone]:
+    """The lab, in which a test may change what make lock reads and writes: it is put back."""
+    before = {lab.path / name: (lab.path / name).read_bytes() for name in EDITED}
+    yield lab
+    for path, content in before.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
 
 
 def on_terminal(clone: Clone, command: list[str], keys: str, after: str = "") -> tuple[int, str]:

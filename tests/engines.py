@@ -139,6 +139,11 @@ class Boxed(Clone):
             command = ("setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", *command)
         return super().start(*command, **environment)
 
+    def image_key(self, **environment: str) -> str:
+        """The tag of the image that this clone's files and base stand for; nothing is built."""
+        script = 'root=$PWD; . docker/image.sh; choose_engine; build() { echo "$2"; exit; }; ensure_image'
+        return self.ok("bash", "-c", script, **environment).stdout.strip()
+
     def inside(self, script: str, **environment: str) -> str:
         """What a shell command prints in the container."""
         return self.ok("docker/dev.sh", "bash", "-c", script, **environment).stdout.strip()

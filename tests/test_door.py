@@ -66,7 +66,7 @@ def test_users_bashrc_does_not_come_before_the_venv(lab, tmp_path):
 
 
 def test_door_works_from_inside_the_lab(lab):
-    run = lab.ok("docker/dev.sh", "make", "venv", PYTHON="python3")
+    run = lab.ok("docker/dev.sh", "env", "PYTHON=python3", "make", "venv")
     assert "building" not in run.stderr and "ok        venv " in run.stdout
 
 

@@ -83,11 +83,10 @@ def test_torch_without_a_wheel_for_one_machine_is_refused(tmp_path):
         refreshed(wheels(NEWER, ("3.13", "aarch64")), tmp_path, bounds_of_torch())
 
 
-def test_index_that_does_not_answer_is_said(lab):
-    text = (lab.path / "env/torch-cpu.txt").read_text()
-    (lab.path / "env/torch-cpu.txt").write_text(text.replace("https://download.pytorch.org", "http://127.0.0.1:9"))
-    run = lab.run(".venv/bin/python", "-m", "env.lock", "torch")
-    (lab.path / "env/torch-cpu.txt").write_text(text)
+def test_index_that_does_not_answer_is_said(edited):
+    pin = edited.path / "env/torch-cpu.txt"
+    pin.write_text(pin.read_text().replace("https://download.pytorch.org", "http://127.0.0.1:9"))
+    run = edited.run(".venv/bin/python", "-m", "env.lock", "torch")
     assert run.returncode == 1
     assert "error: lock: packages cannot be fetched" in run.stderr and "then: make lock-base" in run.stderr
-    assert not list(lab.path.glob(".lock.*"))
+    assert not list(edited.path.glob(".lock.*"))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import assert_right, identity, site_packages, stamp
+from conftest import assert_right, base_python, identity, make_base_layer, site_packages, stamp
 
 
 def test_fresh_clone_gets_a_venv_that_equals_the_lock(lab):
@@ -92,42 +91,37 @@ def test_changed_lock_is_installed(clone):
 
 def test_another_interpreter_makes_another_venv(lab, tmp_path):
     """A second interpreter of a supported version: one in a virtual environment of its own, with packages."""
-    base = tmp_path / "base"
-    subprocess.run([lab.environment["PYTHON"], "-m", "venv", base], check=True)
-    (only_here,) = base.glob("lib/python*/site-packages")
+    base = make_base_layer(tmp_path / "base")
+    (only_here,) = (tmp_path / "base").glob("lib/python*/site-packages")
     (only_here / "of_the_base_layer.py").write_text("x = 1\n")
-    run = lab.ok("make", "venv", PYTHON=str(base / "bin/python"))
+    run = lab.ok("make", "venv", PYTHON=base)
     assert re.search(r"changed: .*prefix", run.stderr)
     # What the base layer has, the lab sees, although --system-site-packages means those under `base`.
     lab.ok(".venv/bin/python", "-c", "import of_the_base_layer")
-    assert_right_with = lab.ok("make", "venv", PYTHON=str(base / "bin/python"))
-    assert "building" not in assert_right_with.stderr
+    assert "building" not in lab.ok("make", "venv", PYTHON=base).stderr
     assert "building" in lab.ok("make", "venv").stderr
     assert_right(lab)
 
 
 def test_base_layers_torch_is_taken_and_no_other_installed(lab, tmp_path):
-    """A base layer that has torch, made of the wheel's own files; their version is the base's, not the lock's."""
-    base = tmp_path / "base"
-    subprocess.run([lab.environment["PYTHON"], "-m", "venv", base], check=True)
-    (packages,) = base.glob("lib/python*/site-packages")
-    torch = site_packages(lab)
-    (info,) = torch.glob("torch-*.dist-info")
+    """Its version is the base's, not the lock's: a pre-release with a local version, as in NVIDIA's image."""
     version = "2.13.0a0+base.nv25.12"
-    for name in ("torch", "torchgen", "functorch"):
-        (packages / name).symlink_to(torch / name)
-    for needed in ("sympy", "mpmath", "networkx", "filelock"):
-        (packages / needed).symlink_to(torch / needed)
-    (packages / f"torch-{version}.dist-info").mkdir()
-    metadata = re.sub(r"^Version: .*$", f"Version: {version}", (info / "METADATA").read_text(), flags=re.MULTILINE)
-    (packages / f"torch-{version}.dist-info/METADATA").write_text(metadata)
-
-    other = {"PYTHON": str(base / "bin/python"), "VENV": str(tmp_path / "on base")}
-    run = lab.ok("make", "venv", **other)
+    base = make_base_layer(tmp_path / "base", version)
+    (packages,) = (tmp_path / "base").glob("lib/python*/site-packages")
+    run = lab.ok("make", "venv", PYTHON=base, VENV=str(tmp_path / "on base"))
     assert f"torch {version} (the base layer's, {packages})" in run.stdout
     (installed,) = (tmp_path / "on base").glob("lib/python*/site-packages")
     assert not list(installed.glob("torch*"))
     assert not (installed / "sympy").exists()
+
+
+def test_cpu_wheel_is_installed_where_the_base_layer_has_no_torch(bare_clone):
+    if bare_clone.environment["PYTHON"] == base_python():
+        pytest.skip("the interpreter under the tests has torch")
+    run = bare_clone.ok("make", "venv")
+    assert re.search(r"torch 2\.\d+\.\d+\S* \(the CPU wheel of env/torch-cpu\.txt", run.stdout)
+    assert (site_packages(bare_clone) / "torch").is_dir()
+    assert_right(bare_clone)
 
 
 def test_active_venv_is_not_its_own_base(lab):

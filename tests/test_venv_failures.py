@@ -10,7 +10,9 @@ import subprocess
 import time
 
 import pytest
-from conftest import assert_right, identity, in_namespace, stamp
+from conftest import assert_right, bare_python, identity, in_namespace, stamp
+
+from env.lock.resolve import PYTHONS
 
 
 def test_lock_that_cannot_be_installed_leaves_the_old_venv(clone):
@@ -47,7 +49,7 @@ def test_old_python_is_refused_and_the_old_venv_stays(lab, tmp_path):
     before = identity(lab)
     run = lab.run("make", "venv", PYTHON=str(old))
     assert run.returncode != 0
-    assert re.search(r"^error: python .* is not one of 3\.11, 3\.12, 3\.13$", run.stderr, re.MULTILINE)
+    assert re.search(rf"^error: python .* is not one of {', '.join(PYTHONS)}$", run.stderr, re.MULTILINE)
     assert re.search(r"^fix: make verify PYTHON=", run.stderr, re.MULTILINE)
     assert "Traceback" not in run.stderr and "SyntaxError" not in run.stderr
     assert identity(lab) == before
@@ -93,6 +95,8 @@ def test_two_builds_at_once_one_waits(clone):
     "moment", ["venv: building", "installing requirements.txt", "torch-cpu.txt", "installing the project"]
 )
 def test_killed_build_is_repaired_by_the_next(clone, moment):
+    if "torch" in moment:  # is copied where the base layer has none
+        clone.environment["PYTHON"] = bare_python()
     build = clone.start("make", "venv")
     for line in build.stderr:
         if moment in line:

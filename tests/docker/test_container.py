@@ -143,6 +143,7 @@ def test_venv_outside_the_repository_is_wrong_usage(box):
     assert run.stderr.startswith("error: VENV=/tmp/elsewhere is outside the repository")
 
 
+@pytest.mark.slow
 def test_bare_debian_is_set_up_by_make_verify_alone(box, place):
     """In a plain container with nothing but Python, make and git: the local engine, and apt as root."""
     host = box.environment["DOCKER_HOST"]

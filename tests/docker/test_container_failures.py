@@ -60,14 +60,14 @@ def test_base_whose_python_is_too_old(box):
     """A python3 that says so, in the words of env/venv_key.py: no base that old is at hand. Apt has nothing to add."""
     host = box.environment["DOCKER_HOST"]
     image = box.inside("echo $LAB_IMAGE")
-    says = "error: python 3.9.2 (/usr/bin/python3) is not one of 3.11, 3.12, 3.13"
+    says = "python 3.9.2 (/usr/bin/python3) is not one of 3.11, 3.12, 3.13"
     recipe = f"""FROM {image}
 ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin
-RUN printf '%s\\n' '#!/bin/sh' 'echo "{says}" >&2' 'exit 3' >/usr/bin/python3 && chmod +x /usr/bin/python3
+RUN printf '%s\\n' '#!/bin/sh' 'echo "error: {says}" >&2' 'exit 3' >/usr/bin/python3 && chmod +x /usr/bin/python3
 """
     docker(host, "build", "-t", "lab-test-base:old", "-", input=recipe)
     run = box.run("make", "image", BASE_IMAGE="lab-test-base:old")
-    assert_one_clear_error(run, "image: the base image's Python is not one of 3.11, 3.12, 3.13", "another base")
+    assert_one_clear_error(run, f"image: the base image's {says}", "another base")
 
 
 def test_apt_snapshot_is_refused_where_apt_knows_none(box):

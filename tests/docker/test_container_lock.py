@@ -53,11 +53,19 @@ def clone(place, daemon, pinned):
     return clone
 
 
+LOCKS = ("requirements.txt", "env/uv.txt", "env/lock/pip-audit.txt")
+
+
 def test_lock_is_the_same_in_the_container(clone):
-    before = {
-        name: (clone.path / name).read_bytes() for name in ("requirements.txt", "env/uv.txt", "env/lock/pip-audit.txt")
-    }
+    before = {name: (clone.path / name).read_bytes() for name in LOCKS}
     assert clone.ok("make", "lock").stdout == "lock: nothing changes\n"
+    assert {name: (clone.path / name).read_bytes() for name in before} == before
+    assert not list(clone.path.glob(".lock.*"))
+
+
+@pytest.mark.slow
+def test_refusal_is_the_same_in_the_container(clone):
+    before = {name: (clone.path / name).read_bytes() for name in LOCKS}
     source = clone.path / "requirements.in"
     text = source.read_text()
     source.write_text(re.sub(r"^mujoco.*$", "mujoco", text, flags=re.MULTILINE))
@@ -71,6 +79,7 @@ def test_lock_is_the_same_in_the_container(clone):
     assert not list(clone.path.glob(".lock.*"))
 
 
+@pytest.mark.slow
 def test_base_images_digest_is_refreshed_when_the_lab_lives_on_it(clone, pinned):
     pins = clone.path / "docker/base-images.txt"
     old = pins.read_text()
@@ -89,6 +98,7 @@ def test_base_images_digest_is_refreshed_when_the_lab_lives_on_it(clone, pinned)
     assert (ROOT / "docker/base-images.txt").read_text() != pins.read_text()
 
 
+@pytest.mark.slow
 def test_kit_with_the_image_runs_on_a_machine_without_a_network(clone, place):
     """A second daemon, cut off: it has no image at all but the one in the kit."""
     clone.ok("make", "kit", IMAGE="1", KIT="kit")
@@ -109,6 +119,7 @@ def test_kit_with_the_image_runs_on_a_machine_without_a_network(clone, place):
     assert words == [["ok", "image"], ["ok", "venv"], ["skip", "gpu"], ["ok", "mujoco"], ["ok", "render"]]
 
 
+@pytest.mark.slow
 def test_image_is_built_with_the_kits_wheels(clone):
     """Its system packages would come from the network all the same; docs/troubleshooting.md says so."""
     (clone.path / "pyproject.toml").open("a").write("# a change\n")

@@ -5,16 +5,31 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from conftest import ROOT
 from engines import BASE, boxed, docker, registry
 
+from checks import CHECKS
 
+CHAIN = [["ok", "image"], ["ok", "venv"], ["skip", "gpu"], ["ok", "mujoco"], ["ok", "render"], ["ok", "train"]]
+
+
+def verdicts(output: str) -> list[list[str]]:
+    """Verdict and name in each line of a chain's output."""
+    return [line.split()[:2] for line in output.splitlines()]
+
+
+def test_chain_runs_in_the_container(box):
+    assert verdicts(box.ok("make", "check-mujoco").stdout) == CHAIN[:4]
+    run = box.ok("docker/dev.sh", "python", "-m", "checks", "ppo-smoke", "--total-steps=2000", "--out=proof/short.zip")
+    assert verdicts(run.stdout) == CHAIN[5:]
+
+
+@pytest.mark.slow
 def test_verify_runs_every_check_in_the_container(box):
     run = box.ok("make", "verify")
-    words = [line.split()[:2] for line in run.stdout.splitlines()[:6]]
-    checks = [["skip", "gpu"], ["ok", "mujoco"], ["ok", "render"], ["ok", "train"]]
-    assert words == [["ok", "image"], ["ok", "venv"], *checks]
-    for check in ("gpu", "mujoco", "render", "train"):
+    assert verdicts(run.stdout)[:6] == CHAIN
+    for check in CHECKS.values():
         assert json.loads((box.path / f"proof/{check}.json").read_text())["settings"]["ENGINE"] == "docker"
     for name in ("smoke_frame.png", "ppo_smoke.zip", ".venv/.requirements_hash"):
         assert (box.path / name).stat().st_size > 0
@@ -59,18 +74,21 @@ def test_changed_lock_and_moved_base_make_another_image(box, place):
     """The keys alone: what is built from them is built above."""
     host = box.environment["DOCKER_HOST"]
     other = boxed(place / "with another lock", host)
-    key = ["bash", "-c", '. docker/image.sh; choose_engine; build() { echo "$2"; exit; }; ensure_image']
-    (other.path / "requirements.txt").open("a").write("# a change\n")
-    changed = other.ok(*key, root=str(other.path)).stdout
+    current = re.search(r"robotics-rl:(\w+)", box.ok("make", "image").stdout).group(1)
     docker(host, "build", "-t", "lab-test-base:moved", "-", input=f"FROM {BASE}\nLABEL moved=yes\n")
-    moved = box.ok(*key, root=str(box.path), BASE_IMAGE="lab-test-base:moved").stdout
-    dated = box.ok(*key, root=str(box.path), APT_SNAPSHOT="20261101T000000Z").stdout
-    current = re.search(r"robotics-rl:(\w+)", box.ok("make", "image").stdout).group(1) + "\n"
-    assert len({changed, moved, dated, current}) == 4
-    (other.path / "docker/Dockerfile").open("a").write("# a change\n")
-    assert other.ok(*key, root=str(other.path)).stdout != changed
-    (other.path / "checks/render_probe.py").open("a").write("# the image does not hold the project\n")
-    assert other.ok(*key, root=str(other.path), BASE_IMAGE="lab-test-base:moved").stdout != moved
+    keys = {
+        current,
+        box.image_key(BASE_IMAGE="lab-test-base:moved"),
+        box.image_key(APT_SNAPSHOT="20261101T000000Z"),
+    }
+    for name in ("requirements.txt", "docker/Dockerfile", "env/venv.sh", "env/system/packages.txt"):
+        (other.path / name).open("a").write("# a change\n")
+        keys.add(other.image_key(BASE_IMAGE="lab-test-base:moved"))
+    assert len(keys) == 7
+    for name in ("checks/render_probe.py", "docker/dev.sh", "env/lock/resolve.py"):
+        (other.path / name).open("a").write("# the image does not hold this\n")
+        keys.add(other.image_key(BASE_IMAGE="lab-test-base:moved"))
+    assert len(keys) == 7
 
 
 def test_base_by_digest_comes_from_its_registry(box, place):

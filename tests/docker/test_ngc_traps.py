@@ -26,7 +26,9 @@ ENV PIP_CONSTRAINT=/etc/pip/constraint.txt
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 # OSMesa, which newer releases no longer offer
 RUN printf 'Package: libosmesa6\nPin: release *\nPin-Priority: -1\n' >/etc/apt/preferences.d/no-osmesa
-# an entrypoint with a banner and a step that matters
+"""
+# with a banner, and a step that matters
+ENTRYPOINT = r"""
 RUN mkdir -p /opt/nvidia && printf '%s\n' '#!/bin/bash' 'echo == PyTorch ==' 'export CUDA_COMPAT=done' 'exec "$@"' \
   >/opt/nvidia/nvidia_entrypoint.sh && chmod +x /opt/nvidia/nvidia_entrypoint.sh
 ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh"]
@@ -41,13 +43,14 @@ def ngc(place, daemon, box) -> Boxed:
     context.mkdir()
     wheel = torch_wheel()
     shutil.copy(wheel, context)
-    (context / "Dockerfile").write_text(STAND_IN.format(base=BASE, version=NGC_TORCH))
+    (context / "Dockerfile").write_text(STAND_IN.format(base=BASE, version=NGC_TORCH) + ENTRYPOINT)
     docker(daemon, "build", "-t", "lab-test-base:ngc", str(context))
     clone = boxed(place / "on ngc", daemon)
     clone.environment["BASE_IMAGE"] = "lab-test-base:ngc"
     return clone
 
 
+@pytest.mark.slow
 def test_on_ngc_the_bases_torch_is_used_and_the_locks_versions_imported(ngc):
     run = ngc.ok("make", "check-mujoco")
     assert f"torch {NGC_TORCH} (the base layer's, /usr/local/lib/python3.11/dist-packages)" in run.stdout
@@ -63,16 +66,24 @@ def test_on_ngc_the_bases_torch_is_used_and_the_locks_versions_imported(ngc):
     )
 
 
-def test_on_ngc_the_entrypoint_runs_and_its_banner_stays_out(ngc):
-    assert ngc.inside("echo $CUDA_COMPAT") == "done"
-    _, screen = on_terminal(ngc, ["bash", "docker/dev.sh"], "exit\n")
+def test_on_ngc_the_entrypoint_runs_and_its_banner_stays_out(place, daemon, box):
+    """Here on the lab's own image, which is there; the tests below build one on the stand-in."""
+    clone = boxed(place / "with a banner", daemon)
+    clone.environment["BASE_IMAGE"] = "lab-test-base:banner"
+    image = box.inside("echo $LAB_IMAGE")
+    docker(daemon, "build", "-t", clone.environment["BASE_IMAGE"], "-", input=f"FROM {image}\n{ENTRYPOINT}")
+    docker(daemon, "tag", clone.environment["BASE_IMAGE"], f"robotics-rl:{clone.image_key()}")
+    assert clone.inside("echo $CUDA_COMPAT") == "done"
+    _, screen = on_terminal(clone, ["bash", "docker/dev.sh"], "exit\n")
     assert "== PyTorch ==" in screen
 
 
+@pytest.mark.slow
 def test_release_without_osmesa_still_renders(ngc):
     assert "libOSMesa" not in ngc.inside("ldconfig -p")
     assert "ok        render   egl · " in ngc.ok("docker/dev.sh", "python", "-m", "checks", "render").stdout
 
 
+@pytest.mark.slow
 def test_on_ngc_graphics_is_among_the_capabilities(ngc):
     assert ngc.inside("echo $NVIDIA_DRIVER_CAPABILITIES") == "all"
