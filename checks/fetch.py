@@ -17,9 +17,8 @@ with redirect_stderr(StringIO()):
 gymnasium.register_envs(gymnasium_robotics)
 
 SMOKE_ENV = "FetchReachDense-v4"  # the environment that is rendered and trained
-ENV_IDS = tuple(
-    f"Fetch{task}{reward}-v4" for task in ("Reach", "Push", "Slide", "PickAndPlace") for reward in ("", "Dense")
-)
+TASKS = ("Reach", "Push", "Slide", "PickAndPlace")
+ENV_IDS = tuple(f"Fetch{task}{reward}-v4" for task in TASKS for reward in ("", "Dense"))
 
 
 def registered() -> list[str]:

@@ -6,6 +6,10 @@
 #
 # Settings: docs/variables.md. What each flag of docker run is for: below.
 set -euo pipefail
+# Variables of the user's that a container is given.
+HANDED_IN=(CUDA_VISIBLE_DEVICES HTTPS_PROXY HTTP_PROXY MUJOCO_EGL_DEVICE_ID MUJOCO_GL NO_PROXY PIP_EXTRA_INDEX_URL
+  PIP_FIND_LINKS PIP_INDEX_URL PIP_TRUSTED_HOST PYOPENGL_PLATFORM TERM WANDB_API_KEY WANDB_MODE)
+
 self=$(readlink -f -- "${BASH_SOURCE[0]}") # through a link, too
 root=${self%/docker/dev.sh}
 if [[ ${1:-} == --help ]]; then
@@ -52,6 +56,7 @@ run=(
   --cap-drop=ALL --security-opt=no-new-privileges
   --shm-size=8g # torch's workers share memory; the default is 64 MB
   "--env=LAB_IMAGE=$image_id" --env=PYTHON=python3 --env=ENGINE --env=EXPECT --env=STRICT "--env=VENV=$VENV"
+  "${run_options[@]}"
 )
 if [[ -n ${KIT:-} ]]; then
   kit=$(cd -- "$root" && cd -- "$KIT" && pwd -P) || error "KIT=$KIT is not a folder" "KIT=/where/the/kit/is" 2
@@ -61,15 +66,13 @@ fi
 for folder in ${PIP_FIND_LINKS:-}; do
   [[ $folder != /* || ! -d $folder ]] || run+=("$(mount "$(realpath -- "$folder")" "$folder" readonly)")
 done
-for variable in PIP_{EXTRA_INDEX_URL,FIND_LINKS,INDEX_URL,TRUSTED_HOST} {HTTP,HTTPS,NO}_PROXY CUDA_VISIBLE_DEVICES \
-  MUJOCO_EGL_DEVICE_ID MUJOCO_GL PYOPENGL_PLATFORM TERM WANDB_API_KEY WANDB_MODE; do
+for variable in "${HANDED_IN[@]}"; do
   [[ -z ${!variable+set} ]] || run+=("--env=$variable")
 done
 if [[ $PWD == "$root" || $PWD == "$root"/* ]]; then
   run+=("--workdir=/workspace${PWD#"$root"}")
 fi
 [[ ! (-t 0 && -t 1) ]] || run+=(--tty)
-run+=("${run_options[@]}")
 
 prove_gpu() { # see that the engine gives the GPU to a container: once after each boot or change of its configuration
   local passes=$cache/gpu-$ENGINE now said

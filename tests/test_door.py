@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import in_namespace, on_terminal
+from conftest import ROOT, in_namespace, on_terminal
 
 FAKE_GPU = """mount -t tmpfs tmpfs /sys/bus/pci/devices
 mkdir /sys/bus/pci/devices/0000:01:00.0
@@ -110,3 +111,9 @@ def test_machine_without_a_gpu_expects_none(lab):
     if Path("/dev/nvidia0").exists():
         pytest.skip("this machine has a GPU")
     assert lab.ok("docker/dev.sh", "bash", "-c", "echo $EXPECT $ENGINE", ENGINE="auto").stdout == "cpu local\n"
+
+
+def test_variables_that_a_container_is_given_are_documented():
+    (listed,) = re.findall(r"^HANDED_IN=\((.*?)\)", (ROOT / "docker/dev.sh").read_text(), re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs/variables.md").read_text().partition("A container is also given")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", page)) == set(listed.split())
