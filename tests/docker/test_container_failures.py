@@ -43,6 +43,26 @@ def test_gpu_that_no_runtime_gives(box):
     box.ok("make", "venv", EXPECT="cpu")
 
 
+def test_gpu_is_tried_once_and_not_before_every_command(place, monkeypatch):
+    """A daemon that takes this hook for NVIDIA's, which is what it looks for at its start: no GPU is at hand."""
+    hook = place / "nvidia/nvidia-container-runtime-hook"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexec cat >/dev/null\n")
+    hook.chmod(0o755)
+    monkeypatch.setenv("PATH", str(hook.parent), prepend=":")
+    with docker_daemon(place / "with a hook", "--iptables=false") as host:
+        docker(host, "import", str(base_archive()), BASE)
+        clone = boxed(place / "with a GPU", host)
+        clone.environment["EXPECT"] = "gpu"
+        (clone.path / "docker/activate.sh").write_text('#!/bin/bash\nexec "$@"\n')  # the base has no Python
+        docker(host, "tag", BASE, f"robotics-rl:{clone.image_key()}")
+        started = []
+        for _ in range(3):
+            clone.ok("docker/dev.sh", "true")
+            started.append(len(docker(host, "events", "--since=0", "--until=0s", "--filter=event=start").splitlines()))
+    assert started == [2, 3, 4]
+
+
 def test_registry_out_of_reach(box):
     run = box.run("make", "image", BASE_IMAGE="127.0.0.1:9/nothing:here")
     assert_one_clear_error(run, "image: the network does not reach", "make image")
