@@ -28,14 +28,14 @@ def raised() -> set[str]:
 
 def injected() -> list[tuple[str, str, str, str]]:
     """(id, how it is brought about, file and test, remedy applied) of every @injects, by id."""
-    rows = []
+    rows = set()
     for path in sorted(ROOT.glob("tests/**/test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 for mark in node.decorator_list:
                     if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("injects"):
                         cause, by, *remedy = [ast.literal_eval(argument) for argument in mark.args]
-                        rows.append((cause, by, f"{path.stem}::{node.name}", *(remedy or [""])))
+                        rows.add((cause, by, f"{path.stem}::{node.name}", *(remedy or [""])))
     return sorted(rows)
 
 

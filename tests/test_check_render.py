@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import os
+
 import imageio.v3 as imageio
+import numpy as np
 import pytest
-from conftest import Clone, in_namespace
-from verdicts import LAB, assert_degraded, assert_one_clear_error, evidence, injects, remedy, with_fault
+from conftest import ROOT, Clone, in_namespace
+from verdicts import LAB, ask, assert_degraded, assert_one_clear_error, each_injected, evidence, injects, remedy
+
+from checks import check_render, render_errors
 
 RENDER = (*LAB, "checks", "render")
-VENDORS = "/usr/share/glvnd/egl_vendor.d"
+VENDORS = render_errors.VENDOR_FOLDERS[1]
+
+
+@pytest.fixture
+def out(tmp_path) -> tuple[str, str]:
+    """The option that has the picture written elsewhere than into the working tree."""
+    return "--out", str(tmp_path / "frame.png")
 
 
 def test_render_draws_the_robot(lab, tmp_path):
     out = tmp_path / "a frame.png"
     lab.ok(*RENDER, "--out", str(out))
-    assert imageio.imread(out).shape == (480, 480, 3)
+    assert imageio.imread(out).shape == check_render.SHAPE
     record = evidence(lab, "render")
-    assert record["evidence"]["robot_pixels"] > 10_000
+    assert record["evidence"]["robot_pixels"] > check_render.MIN_ROBOT_PIXELS
     assert record["evidence"]["renderer"]
     assert list(tmp_path.iterdir()) == [out]
 
@@ -42,62 +53,36 @@ def test_wrong_egl_device_is_named(lab):
     assert mended(lab, run, MUJOCO_EGL_DEVICE_ID="7").startswith("ok ")
 
 
-# drivers that draw wrong: not to be had, so gymnasium's renderer stands in for one
+# drivers that draw wrong
 
 
-DRIVER = """
-import numpy, os, signal, time
-from gymnasium.envs.mujoco import mujoco_rendering
-real = mujoco_rendering.MujocoRenderer.render
-frames = []
-def render(self, mode):
-    frames.append(real(self, mode))
-    {}
-mujoco_rendering.MujocoRenderer.render = render
-"""
-
-
-@injects("render.crashed", "a stand-in for a driver that ends the process with SIGSEGV")
-@injects("render.size", "a stand-in that draws half the rows")
-@injects("render.blank", "a stand-in that draws black")
-@injects("render.frozen", "a stand-in that draws the first frame again and again")
-@injects("render.failed", "a stand-in whose context cannot be made")
-@pytest.mark.parametrize(
-    ("cause", "fault"),
-    [
-        ("render.crashed", "os.kill(os.getpid(), signal.SIGSEGV)"),
-        ("render.size", "return frames[-1][::2]"),
-        ("render.blank", "return frames[-1] * 0"),
-        ("render.frozen", "return frames[0]"),
-        ("render.failed", 'raise RuntimeError("gladLoadGL error")'),
-    ],
-)
-def test_driver_that_draws_wrong(lab, tmp_path, cause, fault):
-    (tmp_path / "sitecustomize.py").write_text(
-        f"import sys\nif 'checks.render_probe' in ' '.join(sys.orig_argv):\n{indented(DRIVER.format(fault))}"
-    )
-    run = lab.run(".venv/bin/python", "-m", "checks.check_render", PYTHONPATH=str(tmp_path))
+@each_injected
+@injects("render.crashed", "a stand-in for a driver that ends the process with SIGSEGV", gl="egl")
+@injects("render.size", "a stand-in that draws half the rows", gl="osmesa")
+@injects("render.blank", "a stand-in that draws black", gl="osmesa")
+@injects("render.frozen", "a stand-in that draws the first frame again and again", gl="osmesa")
+@injects("render.failed", "a stand-in whose context cannot be made", gl="egl")
+def test_driver_that_draws_wrong(out, cause, gl):
+    """One by one those that MUJOCO_GL allows are tried: from EGL on all of them, and OSMesa alone."""
+    run = ask(check_render, *out, MUJOCO_GL=gl, PYTHONPATH=f"{ROOT}/tests/faults/driver", DRIVER=cause)
     assert_one_clear_error(run, "render", cause)
-    assert set(evidence(lab, "render")["evidence"]["failed"]) == {"egl", "egl-mesa", "osmesa"}
+    names = [backend.name for backend in check_render.BACKENDS]
+    assert list(run.record["evidence"]["failed"]) == names[names.index(gl) :]
 
 
-def indented(program: str) -> str:
-    return "".join(f"    {line}\n" for line in program.splitlines())
+def black(*_, **__) -> np.ndarray:
+    return np.zeros(check_render.SHAPE, np.uint8)
 
 
-@injects("render.no-robot", "a bound that no picture meets")
-@injects("render.hangs", "a driver that is given 10 ms")
-@injects("render.file-differs", "a picture file that is read back otherwise")
-@pytest.mark.parametrize(
-    ("cause", "fault"),
-    [
-        ("render.no-robot", "check.MIN_ROBOT_PIXELS = 480 * 480"),
-        ("render.hangs", "check.PROBE_TIMEOUT = 0.01"),
-        ("render.file-differs", "check.imageio.imread = lambda *a, **k: 0"),
-    ],
+@each_injected
+@injects("render.no-robot", "a bound that no picture meets", fault=(check_render, "MIN_ROBOT_PIXELS", 480 * 480))
+@injects("render.hangs", "a driver that is given 10 ms", fault=(check_render, "PROBE_TIMEOUT", 0.01))
+@injects(
+    "render.file-differs", "a picture file that is read back otherwise", fault=(imageio, "imread", lambda *_, **__: 0)
 )
-def test_picture_that_is_not_what_it_should_be(lab, cause, fault):
-    assert_one_clear_error(with_fault(lab, "render", fault), "render", cause)
+def test_picture_that_is_not_what_it_should_be(monkeypatch, out, cause, fault):
+    monkeypatch.setattr(*fault)
+    assert_one_clear_error(ask(check_render, *out, MUJOCO_GL="osmesa"), "render", cause)
 
 
 # a machine that should have a GPU, drawing in software: each step between EGL and the GPU
@@ -116,34 +101,46 @@ def on_gpu_machine(lab: Clone, steps: list[str], **environment: str):
     return lab.run(*command, EXPECT="gpu", LD_LIBRARY_PATH="/tmp/lib", **environment)
 
 
-@injects("render.egl.driver-without-gl", "this machine, with EXPECT=gpu")
-@injects("render.diverted", "LIBGL_ALWAYS_SOFTWARE=1", "unset LIBGL_ALWAYS_SOFTWARE")
-@injects("render.egl.capability-missing", "NVIDIA_DRIVER_CAPABILITIES=compute,utility, as NVIDIA's images have it")
-@pytest.mark.parametrize(
-    ("cause", "setting"),
-    [
-        ("render.egl.driver-without-gl", {}),
-        ("render.diverted", {"LIBGL_ALWAYS_SOFTWARE": "1"}),
-        ("render.diverted", {"MUJOCO_GL": "osmesa", "PYOPENGL_PLATFORM": "osmesa"}),
-        ("render.egl.capability-missing", {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}),
-    ],
+@each_injected
+@injects("render.egl.driver-without-gl", "this machine, with EXPECT=gpu", setting={})
+@injects(
+    "render.diverted",
+    "LIBGL_ALWAYS_SOFTWARE=1",
+    "unset LIBGL_ALWAYS_SOFTWARE",
+    setting={"LIBGL_ALWAYS_SOFTWARE": "1"},
+)
+@injects(
+    "render.diverted",
+    "MUJOCO_GL=osmesa",
+    "unset MUJOCO_GL PYOPENGL_PLATFORM",
+    setting={"MUJOCO_GL": "osmesa", "PYOPENGL_PLATFORM": "osmesa"},
+)
+@injects(
+    "render.egl.capability-missing",
+    "NVIDIA_DRIVER_CAPABILITIES=compute,utility, as NVIDIA's images have it",
+    setting={"NVIDIA_DRIVER_CAPABILITIES": "compute,utility"},
 )
 def test_software_on_a_gpu_machine_says_why(lab, cause, setting):
     run = lab.run(*RENDER, EXPECT="gpu", **setting)
     assert_degraded(run, "render", cause)
-    assert lab.run(*RENDER, EXPECT="gpu", STRICT="1", **setting).returncode == 1
     if cause == "render.diverted":
         assert f"[{cause}]" not in lab.ok("bash", "-c", f"{remedy(run)}; {' '.join(RENDER)}", **setting).stderr
+
+
+def test_degraded_is_a_failure_where_that_is_asked_for(out):
+    run = ask(check_render, *out, EXPECT="gpu", STRICT="1")
+    assert (run.returncode, run.record["verdict"]) == (1, "degraded")
 
 
 @injects("render.egl.vendor-missing", "libEGL_nvidia without its vendor file", "install … env/system/10_nvidia.json …")
 @injects("render.egl.not-permitted", "the vendor file, and no device nodes")
 @injects("render.software-on-gpu", "all of that, with a stand-in for the driver that draws in software")
-def test_each_step_between_egl_and_the_gpu_is_named(lab):
+def test_each_step_between_egl_and_the_gpu_is_named(lab, monkeypatch, out):
     run = on_gpu_machine(lab, [])
     assert_degraded(run, "render", "render.egl.vendor-missing")
     run = on_gpu_machine(lab, [remedy(run)])
     assert_degraded(run, "render", "render.egl.not-permitted")
-    found = "check.render_errors.loads = check.render_errors.os.access = lambda *_: True"
-    found += "; check.render_errors.vendors = lambda: {'10_nvidia.json': 'libEGL_nvidia.so.0'}"
-    assert_degraded(with_fault(lab, "render", found, EXPECT="gpu"), "render", "render.software-on-gpu")
+    monkeypatch.setattr(render_errors, "loads", lambda library: True)
+    monkeypatch.setattr(render_errors, "vendors", lambda: {"10_nvidia.json": render_errors.NVIDIA_EGL})
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    assert_degraded(ask(check_render, *out, EXPECT="gpu"), "render", "render.software-on-gpu")

@@ -6,32 +6,34 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Clone
-from verdicts import LAB, SHORT, assert_one_clear_error, injects, remedy, with_fault
-
-PLAIN = """\
-import numpy as np
-from checks import fetch, train_workers
 from stable_baselines3.common.env_util import make_vec_env
-if __name__ == "__main__":
-    envs = [train_workers.smoke_environments(3, seed=1), make_vec_env(fetch.SMOKE_ENV, 3, seed=1)]
-    assert len(envs[0].processes) == 3
-    first, second = [env.reset() for env in envs]
-    assert all(np.array_equal(first[key], second[key]) for key in first)
-    for action in np.random.default_rng(0).uniform(-1, 1, (120, 3, 4)).astype(np.float32):
-        (o1, r1, d1, _), (o2, r2, d2, _) = [env.step(action) for env in envs]
-        assert all(np.array_equal(o1[key], o2[key]) for key in o1) and (d1 == d2).all()
-        assert (r1.astype(np.float32) == r2).all()  # DummyVecEnv rounds rewards
-    envs[0].close()
-"""
+from verdicts import LAB, SHORT, assert_one_clear_error, injects, remedy
+
+from checks import fetch, train_workers
+
+N_ENVS = 2
 
 
-def test_rollouts_are_those_of_the_environments_as_they_come(lab):
+def test_rollouts_are_those_of_the_environments_as_they_come():
     """Joints looked up once, in other processes: equal to the last bit to gymnasium-robotics' own."""
-    lab.ok("docker/dev.sh", "python", "-c", PLAIN)
+    with (
+        closing(train_workers.smoke_environments(N_ENVS, seed=1)) as ours,
+        closing(make_vec_env(fetch.SMOKE_ENV, N_ENVS, seed=1)) as plain,
+    ):
+        assert len(ours.processes) == N_ENVS
+        steps = [(ours.reset(), plain.reset())]
+        for action in np.random.default_rng(0).uniform(-1, 1, (120, N_ENVS, 4)).astype(np.float32):
+            (o1, r1, d1, _), (o2, r2, d2, _) = ours.step(action), plain.step(action)
+            assert (r1.astype(np.float32) == r2).all()  # DummyVecEnv rounds rewards
+            assert (d1 == d2).all()
+            steps.append((o1, o2))
+    assert all(np.array_equal(o1[key], o2[key]) for o1, o2 in steps for key in o2)
 
 
 def descendants(pid: int) -> list[int]:
@@ -43,7 +45,8 @@ def descendants(pid: int) -> list[int]:
 def training(lab: Clone, tmp_path: Path):
     """A training under way, the checkpoint it is to write, and its processes: one for each environment is the last."""
     out = tmp_path / "ppo.zip"
-    process = lab.start(*LAB, "checks", "ppo-smoke", "--total-steps", "40000", "--out", str(out))
+    options = ("--n-envs", str(N_ENVS), "--total-steps", "40000", "--out", str(out))
+    process = lab.start(*LAB, "checks", "ppo-smoke", *options)
     next(line for line in process.stderr if line.startswith("train: "))
     yield process, out, descendants(process.pid)
     process.kill()
@@ -66,15 +69,8 @@ def test_process_that_is_killed_is_named(training):
 )
 def test_environment_that_raises_is_named(lab, tmp_path, method, found):
     """Its traceback is the process's own and the only thing that knows the line."""
-    fault = f"""
-        from checks import fetch
-        class Faulty(fetch.gymnasium.Wrapper):
-            def {method}(self, *arguments):
-                raise ValueError("no such joint")
-        inner = fetch.gymnasium.spec(fetch.SMOKE_ENV)
-        fetch.SMOKE_ENV = lambda **options: Faulty(inner.make(**options))
-    """
-    run = with_fault(lab, "train", fault, *SHORT, "--out", str(tmp_path / "ppo.zip"))
+    program = ("docker/dev.sh", "python", "tests/faults/raising_environment.py")
+    run = lab.run(*program, method, *SHORT, "--out", str(tmp_path / "ppo.zip"))
     assert run.returncode == 1
     assert run.stderr.index("ValueError: no such joint") < run.stderr.index(f"found: {found}")
     assert "[train.process-ended]\nfix: " in run.stderr
@@ -93,7 +89,7 @@ def test_temporary_folder_too_long_for_a_socket_is_named(lab, tmp_path):
 
 def test_processes_end_with_a_training_that_is_killed(training):
     process, _, below = training
-    assert len(below) >= 8
+    assert len(below) >= N_ENVS
     process.kill()
     process.communicate(timeout=60)
     deadline = time.monotonic() + 30

@@ -1,4 +1,4 @@
-"""What the tests of the checks share: running a check, with a fault in it or not, and judging how it ends.
+"""What the tests of the checks share: asking a check, with a fault in it or not, and judging how it ends.
 
 `@injects(cause, by, remedy)` says which diagnosis a test brings about, how, and which printed remedy it then
 applies and sees succeed; tests/pages.py makes docs/protocol.md's table of it.
@@ -7,15 +7,61 @@ applies and sees succeed; tests/pages.py makes docs/protocol.md's table of it.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
-import textwrap
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+from unittest import mock
 
 import pytest
-from conftest import Clone
+from conftest import INHERITED, Clone
+
+from checks import expectation, verdict
 
 LAB = ("docker/dev.sh", "python", "-m")
 SHORT = ("--n-envs", "2", "--total-steps", "400")
 injects = pytest.mark.injects
+
+
+def each_injected(test):
+    """Parametrize a test by its @injects: `cause`, and what else they give by name."""
+    marks = [mark for mark in reversed(test.pytestmark) if mark.name == "injects"]
+    names = ["cause", *marks[0].kwargs]
+    values = [(mark.args[0], *(mark.kwargs[name] for name in names[1:])) for mark in marks]
+    return pytest.mark.parametrize(names, values, ids=lambda value: "" if isinstance(value, tuple) else None)(test)
+
+
+class Asked(NamedTuple):
+    """How a check ended, said, and what it wrote down."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    record: dict
+
+
+def ask(check: ModuleType, *options: str, **environment: str) -> Asked:
+    """Ask a check in this process, where a test can put a fault into it; its evidence stays nowhere."""
+    ended_by = signal.getsignal(signal.SIGTERM)
+    settings = {name: value for name, value in os.environ.items() if name not in INHERITED}
+    settings |= {"ENGINE": "local", "EXPECT": "cpu"} | environment
+    with (
+        tempfile.TemporaryDirectory() as proof,
+        redirect_stdout(StringIO()) as out,
+        redirect_stderr(StringIO()) as err,
+        mock.patch.dict(os.environ, settings, clear=True),
+        mock.patch.object(verdict, "PROOF", Path(proof)),
+        mock.patch.multiple(check, create=True, PROOF=Path(proof), expected=expectation.expected.__wrapped__),
+    ):
+        status = check.main([*options])
+        record = json.loads((Path(proof) / f"{check.__name__.rpartition('_')[2]}.json").read_text())
+    signal.signal(signal.SIGTERM, ended_by)
+    return Asked(status, out.getvalue(), err.getvalue(), record)
 
 
 def evidence(lab: Clone, check: str) -> dict:
@@ -23,13 +69,13 @@ def evidence(lab: Clone, check: str) -> dict:
     return json.loads((lab.path / f"proof/{check}.json").read_text())
 
 
-def remedy(run: subprocess.CompletedProcess) -> str:
+def remedy(run: Asked | subprocess.CompletedProcess) -> str:
     """The command that the message ends in; what follows a semicolon is another way."""
     (line,) = [line for line in run.stderr.splitlines() if line.startswith("fix: ")]
     return line.removeprefix("fix: ").partition("; or")[0]
 
 
-def assert_one_clear_error(run: subprocess.CompletedProcess, check: str, cause: str) -> None:
+def assert_one_clear_error(run: Asked | subprocess.CompletedProcess, check: str, cause: str) -> None:
     """Expected, found, fix: each once, and no traceback."""
     assert run.returncode == 1, run.stdout + run.stderr
     assert run.stderr.count(f"error: {check}: expected ") == 1, run.stderr
@@ -38,15 +84,9 @@ def assert_one_clear_error(run: subprocess.CompletedProcess, check: str, cause: 
     assert "Traceback" not in run.stderr
 
 
-def assert_degraded(run: subprocess.CompletedProcess, check: str, cause: str) -> None:
+def assert_degraded(run: Asked | subprocess.CompletedProcess, check: str, cause: str) -> None:
     """The verdict's line, and the same three lines as a warning."""
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.startswith(f"degraded  {check} "), run.stdout
     assert run.stderr.count(f"warning: {check}: expected ") == 1, run.stderr
     assert run.stderr.count(f"[{cause}]\n") == 1, run.stderr
-
-
-def with_fault(lab: Clone, check: str, fault: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run a check in a process in which the Python of `fault` has run first; `check` is the check's module there."""
-    program = f"import sys, checks.check_{check} as check\n{textwrap.dedent(fault)}\nsys.exit(check.main(sys.argv[1:]))"
-    return lab.run("docker/dev.sh", "python", "-c", program, *arguments, **environment)
