@@ -127,11 +127,6 @@ def test_software_on_a_gpu_machine_says_why(lab, cause, setting):
         assert f"[{cause}]" not in lab.ok("bash", "-c", f"{remedy(run)}; {' '.join(RENDER)}", **setting).stderr
 
 
-def test_degraded_is_a_failure_where_that_is_asked_for(out):
-    run = ask(check_render, *out, EXPECT="gpu", STRICT="1")
-    assert (run.returncode, run.record["verdict"]) == (1, "degraded")
-
-
 @injects("render.egl.vendor-missing", "libEGL_nvidia without its vendor file", "install … env/system/10_nvidia.json …")
 @injects("render.egl.not-permitted", "the vendor file, and no device nodes")
 @injects("render.software-on-gpu", "all of that, with a stand-in for the driver that draws in software")

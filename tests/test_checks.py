@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import pytest
 from conftest import in_namespace
-from verdicts import LAB, ask, assert_one_clear_error
+from verdicts import LAB, ask, assert_degraded, assert_one_clear_error
 
-from checks import CHECKS, check_mujoco, fetch, mujoco_physics
+from checks import CHECKS, check_gpu, check_mujoco, fetch, mujoco_physics
 from checks.__main__ import main
+from checks.causes import Finding
+from checks.verdict import Verdict
 
 # the command line
 
@@ -104,6 +106,15 @@ def test_evidence_that_cannot_be_written_is_a_failure(lab):
     mount = "mkdir -p proof; mount -t tmpfs -o ro tmpfs proof"
     run = lab.run(*in_namespace(mount, *LAB, "checks", "gpu"))
     assert_one_clear_error(run, "gpu", "output.unwritable")
+
+
+@pytest.mark.parametrize(("strict", "status"), [("0", 0), ("1", 1)])
+def test_degraded_is_a_failure_where_that_is_asked_for(monkeypatch, strict, status):
+    finding = Finding("gpu.busy", "it all", "half")
+    monkeypatch.setattr(check_gpu, "question", lambda *_: Verdict("degraded", ("half of it works",), finding))
+    run = ask(check_gpu, STRICT=strict)
+    assert_degraded(run._replace(returncode=0), "gpu", "gpu.busy")
+    assert (run.returncode, run.record["verdict"]) == (status, "degraded")
 
 
 # the table at the end of make verify

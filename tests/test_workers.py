@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +10,10 @@ import numpy as np
 import pytest
 from conftest import Clone
 from stable_baselines3.common.env_util import make_vec_env
-from verdicts import LAB, SHORT, assert_one_clear_error, injects, remedy
+from verdicts import LAB, SHORT, ask, assert_one_clear_error, injects, remedy
 
-from checks import fetch, train_workers
+from checks import check_train, fetch, train_log, train_workers
+from checks.train_log import TrainingLog
 
 N_ENVS = 2
 
@@ -43,24 +41,26 @@ def descendants(pid: int) -> list[int]:
 
 @pytest.fixture
 def training(lab: Clone, tmp_path: Path):
-    """A training under way, the checkpoint it is to write, and its processes: one for each environment is the last."""
-    out = tmp_path / "ppo.zip"
-    options = ("--n-envs", str(N_ENVS), "--total-steps", "40000", "--out", str(out))
+    """A training under way, and the processes beside it."""
+    options = ("--n-envs", str(N_ENVS), "--total-steps", "40000", "--out", str(tmp_path / "ppo.zip"))
     process = lab.start(*LAB, "checks", "ppo-smoke", *options)
     next(line for line in process.stderr if line.startswith("train: "))
-    yield process, out, descendants(process.pid)
+    yield process, descendants(process.pid)
     process.kill()
 
 
 @injects("train.process-ended", "a simulating process ended by SIGKILL; an environment that raises")
-def test_process_that_is_killed_is_named(training):
-    process, out, below = training
-    os.kill(below[-1], signal.SIGKILL)
-    out_, err = process.communicate(timeout=60)
-    run = subprocess.CompletedProcess(process.args, process.returncode, out_, err)
+def test_process_that_is_killed_is_named(monkeypatch, tmp_path):
+    class Killed(TrainingLog):
+        def _on_training_start(self):
+            super()._on_training_start()
+            self.training_env.processes[-1].kill()
+
+    monkeypatch.setattr(train_log, "TrainingLog", Killed)
+    run = ask(check_train, *SHORT, "--out", str(tmp_path / "ppo.zip"))
     assert_one_clear_error(run, "train", "train.process-ended")
-    assert "one was ended by signal 9" in err
-    assert not out.exists()
+    assert "one was ended by signal 9" in run.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_temporary_folder_too_long_for_a_socket_is_named(lab, tmp_path):
 
 
 def test_processes_end_with_a_training_that_is_killed(training):
-    process, _, below = training
+    process, below = training
     assert len(below) >= N_ENVS
     process.kill()
     process.communicate(timeout=60)
