@@ -7,6 +7,7 @@ applies and sees succeed; tests/pages.py makes docs/protocol.md's table of it.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -61,6 +62,9 @@ def ask(check: ModuleType, *options: str, **environment: str) -> Asked:
         status = check.main([*options])
         record = json.loads((Path(proof) / f"{check.__name__.rpartition('_')[2]}.json").read_text())
     signal.signal(signal.SIGTERM, ended_by)
+    for process in multiprocessing.active_children():  # after an error they are left to end with the check's process
+        process.kill()
+        process.join()
     return Asked(status, out.getvalue(), err.getvalue(), record)
 
 
