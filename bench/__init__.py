@@ -1,8 +1,6 @@
 """How fast is the lab, against what one would do without it? `make bench`; a benchmark, not a test.
 
-    python -m bench                     every question, in turns (A B A B …), and the table
-    python -m bench --only a d          these questions
-    python -m bench --table FILE        the table of a record, measured earlier or elsewhere
+    python -m bench [--only a d]        every question, or these, in turns (A B A B …), and the table
 
     a    training       check-train against the plain recipe of the protocol, and what each has learned
     b    environments   raw steps/s, against EnvPool and against the physics alone, by cores
@@ -12,5 +10,6 @@
     f    verify         make verify, warm, against the plain recipe's four steps in sequence
 
 A question is a module; its `turn` takes one turn of measurements, all through docker/dev.sh, and returns the figures
-by name. The driver needs nothing but the standard library. Record: proof/bench.json.
+by name. The driver needs nothing but the standard library; what runs in the lab imports the rest inside its functions.
+Record: proof/bench.json, of the last run.
 """

@@ -1,15 +1,16 @@
 """The driver: asks the questions in turns, keeps the record, prints the table."""
 
-from __future__ import annotations
-
-import argparse
 import json
 import os
+import platform
+import re
 import signal
-import subprocess
 import sys
 import time
+from argparse import ArgumentParser, RawTextHelpFormatter
+from importlib.metadata import version
 from pathlib import Path
+from subprocess import getoutput
 
 import bench
 from bench import environments, idle, rebuild, render, train, verify
@@ -17,87 +18,46 @@ from bench.table import table
 from bench.timing import LAB, ROOT, SCRATCH, CommandFailed, run
 
 QUESTIONS = {"a": train, "b": environments, "c": rebuild, "d": idle, "e": render, "f": verify}
+TURNS = {"a": 5, "d": 5}  # of the others 3
 RECORD = ROOT / "proof" / "bench.json"
 
 
 def machine() -> dict:
-    """Return what the figures are of."""
-    _, out = run([*LAB, "python", "-m", "bench.machine"], "the machine")
-    return json.loads(out.splitlines()[-1])
+    """Return what the figures are of: the machine, and the versions that matter."""
+    cpu = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    gpus = getoutput("nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null")
+    return {
+        "system": platform.freedesktop_os_release()["PRETTY_NAME"],
+        "architecture": platform.machine(),
+        "cpu": cpu[1] if cpu else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "gpu": "; ".join(gpus.splitlines()) or None,
+        "engine": os.environ["ENGINE"],
+        "expect": os.environ["EXPECT"],
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "mujoco", "gymnasium-robotics", "stable-baselines3")},
+    }
 
 
-def revision() -> str:
-    """Return the commit that is measured, or `unknown` outside a git clone."""
-    describe = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    said = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=False)
-    return said.stdout.strip() or "unknown"
-
-
-def read(path: Path) -> dict:
-    """Return a record; ends with status 1 where the file is none."""
-    try:
-        record = json.loads(path.read_text())
-        return {name: record[name] for name in ("schema", "machine", "questions")}
-    except (OSError, ValueError, KeyError, TypeError) as reason:
-        print(
-            f"error: bench: {path} is no record of make bench: {reason!r}\nfix: rm -f '{path}' && make bench",
-            file=sys.stderr,
-        )
-        raise SystemExit(1) from None
-
-
-def earlier(here: dict) -> dict:
-    """Return the record so far if it is of this machine and these versions, else an empty one."""
-    if RECORD.exists():
-        record = read(RECORD)
-        if record["machine"] == here:
-            return record
-        kept = RECORD.with_name("bench-earlier.json")
-        RECORD.replace(kept)
-        print(f"bench: proof/bench.json is of another machine or lab, and is now {kept.name}", file=sys.stderr)
-    return {"schema": 1, "machine": here, "questions": {}}
-
-
-def save(record: dict) -> None:
-    """Write the record by rename."""
-    fresh = RECORD.with_name(f".bench-{os.getpid()}.json")
-    try:
-        fresh.write_text(json.dumps(record, indent=2) + "\n")
-        fresh.replace(RECORD)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def failed(reason: CommandFailed) -> int:
-    """Say which command failed, and how; return the exit status."""
-    print(f"error: bench: {reason}\nfix: make verify; then run that command by itself", file=sys.stderr)
-    return 1
-
-
-def measure(names: list[str], turns: int | None, add: bool) -> int:
-    """Ask the questions; return 1 if one of them could not be answered."""
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    try:
-        record = earlier(machine())
-    except CommandFailed as reason:
-        return failed(reason)
-    measured: dict[tuple[str, int], dict] = {}
-    status = 0
+def measure(names: list[str], turns: int | None) -> int:
+    """Ask the questions, keeping each turn once it is complete; return 1 if one of them could not be answered."""
+    (ROOT / SCRATCH).mkdir(parents=True, exist_ok=True)
+    here = json.loads(run([*LAB, "python", "-m", "bench", "--machine"], "the machine")[1])
+    record, status = {"schema": 1, "machine": here, "questions": {}}, 0
     for name in names:
-        entry = {"date": time.strftime("%Y-%m-%d"), "revision": revision(), "turns": []}
-        if add and name in record["questions"]:
-            entry["turns"] = record["questions"][name]["turns"]
-        for _ in range(turns or QUESTIONS[name].TURNS):
-            number = len(entry["turns"])
-            load = os.getloadavg()[0]  # of this minute: what else was going on
+        revision = getoutput("git describe --always --dirty --exclude='*' 2>/dev/null") or "unknown"
+        entry = {"date": time.strftime("%Y-%m-%d"), "revision": revision, "turns": []}
+        for number in range(turns or TURNS.get(name, 3)):
             try:
-                measured[name, number] = {"load": load, **QUESTIONS[name].turn(number, measured)}
+                entry["turns"].append({"load": os.getloadavg()[0], **QUESTIONS[name].turn(number)})
             except CommandFailed as reason:
-                status = failed(reason)
+                print(f"error: bench: {reason}\nfix: make verify; then run that command by itself", file=sys.stderr)
+                status = 1
                 break
-            entry["turns"].append(measured[name, number])
             record["questions"][name] = entry
-            save(record)
+            fresh = RECORD.with_name(".bench.json")
+            fresh.write_text(json.dumps(record, indent=2) + "\n")
+            fresh.replace(RECORD)
     if record["questions"]:
         print(f"\n{table(record)}\nrecord: {RECORD.relative_to(ROOT)}")
     return status
@@ -105,20 +65,17 @@ def measure(names: list[str], turns: int | None, add: bool) -> int:
 
 def main() -> int:
     """Read the command line and run; return the exit status."""
-    arguments = argparse.ArgumentParser(
-        prog="python -m bench", description=bench.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    arguments = ArgumentParser("python -m bench", description=bench.__doc__, formatter_class=RawTextHelpFormatter)
     arguments.add_argument("--only", nargs="+", choices=QUESTIONS, default=list(QUESTIONS), help="these questions")
     arguments.add_argument("--turns", type=int, help="of each question; by default 5 for a and d, else 3")
-    arguments.add_argument("--add", action="store_true", help="add turns to those in the record, instead of replacing")
-    arguments.add_argument("--table", type=Path, metavar="FILE", help="print the table of a record, measure nothing")
+    arguments.add_argument("--machine", action="store_true", help="print what figures are of; the driver asks the lab")
     chosen = arguments.parse_args()
     if chosen.turns is not None and chosen.turns < 1:
         arguments.error(f"--turns {chosen.turns} is not a positive whole number")
-    if chosen.table:
-        print(table(read(chosen.table)))
+    if chosen.machine:
+        print(json.dumps(machine()))
         return 0
-    return measure(chosen.only, chosen.turns, chosen.add)
+    return measure(chosen.only, chosen.turns)
 
 
 if __name__ == "__main__":
@@ -128,6 +85,5 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         print("\nbench: interrupted; the turns that were complete are in proof/bench.json", file=sys.stderr)
         sys.exit(130)
-    except OSError as reason:  # proof/ cannot be written to, or its disk is full
-        print(f"error: bench: {reason}\nfix: ls -ld proof; df -h .", file=sys.stderr)
-        sys.exit(1)
+    except (CommandFailed, OSError) as reason:  # there is no lab; or proof/ cannot be written to, or its disk is full
+        sys.exit(f"error: bench: {reason}\nfix: make venv; ls -ld proof; df -h .")

@@ -1,30 +1,24 @@
 """d: what it costs to find that nothing is to be done: make help, make venv and make image, all current."""
 
-from __future__ import annotations
-
 import statistics
 import subprocess
 import time
 
-from bench.timing import LAB, ROOT, environment, run
+from bench.timing import ENVIRONMENT, LAB, ROOT, run
 
-TURNS = 5
 CALLS = 5  # a turn's figure is their median
 
 
-def turn(number: int, measured: dict) -> dict:
+def turn(number: int) -> dict:
     """Call each target; milliseconds."""
-    verbs = ["help", "venv", "image"]
-    figures = {}
-    _, engine = run([*LAB, "bash", "-c", 'echo "$ENGINE"'], "d: which engine")
-    if engine.strip() == "local":
-        verbs.remove("image")
+    seconds, figures = {"help": [], "venv": [], "image": []}, {}
+    if run([*LAB, "printenv", "ENGINE"], "d: which engine")[1] == "local":
+        del seconds["image"]
         figures["image_absent"] = "the local engine has no image; make bench ONLY=d ENGINE=docker measures it"
-    run(["make", *verbs], f"d: make {' '.join(verbs)}")  # current from here on
-    seconds = {verb: [] for verb in verbs}
+    run(["make", *seconds], f"d: make {' '.join(seconds)}")  # current from here on
     for _ in range(CALLS):
-        for verb in verbs:
+        for verb, taken in seconds.items():
             started = time.perf_counter()
-            subprocess.run(["make", verb], cwd=ROOT, env=environment(), capture_output=True, check=True)
-            seconds[verb].append(time.perf_counter() - started)
-    return figures | {f"{verb}_ms": 1e3 * statistics.median(values) for verb, values in seconds.items()}
+            subprocess.run(["make", verb], cwd=ROOT, env=ENVIRONMENT, capture_output=True, check=True)
+            taken.append(time.perf_counter() - started)
+    return figures | {f"{verb}_ms": 1e3 * statistics.median(taken) for verb, taken in seconds.items()}

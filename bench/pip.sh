@@ -1,9 +1,6 @@
 #!/usr/bin/env bash
-# The lab's venv as one would make it without the lab: the stock venv, pip, and the same locks.
-#
-#     bench/pip.sh FOLDER
+# Makes the lab's venv in FOLDER, $1, as one would without the lab: the stock venv, pip, and the same locks.
 set -euo pipefail
-folder=${1:?}
 base=$(sed -n 's/^python //p' "${VIRTUAL_ENV:?}/.requirements_hash")
 locks=(-r requirements.txt)
 if grep -qx 'torch env/torch-cpu.txt' "$VIRTUAL_ENV/.requirements_hash"; then # the base layer has none
@@ -12,5 +9,5 @@ if grep -qx 'torch env/torch-cpu.txt' "$VIRTUAL_ENV/.requirements_hash"; then # 
     locks+=(--extra-index-url "$(sed -n 's/^# index: //p' env/torch-cpu.txt)")
   fi # else the wheel is where pip is told to look, and that index may be out of reach
 fi
-"$base" -m venv --system-site-packages "$folder"
-PIP_CONSTRAINT='' "$folder/bin/pip" install --quiet --disable-pip-version-check "${locks[@]}"
+"$base" -m venv --system-site-packages "${1:?}"
+PIP_CONSTRAINT='' "$1/bin/pip" install --quiet --disable-pip-version-check "${locks[@]}"

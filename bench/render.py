@@ -1,21 +1,31 @@
-"""e: how long a frame of 480 × 480 takes, by GL backend."""
-
-from __future__ import annotations
+"""e: how long a frame of 480 × 480 takes, by GL backend. In the lab, `python -m bench.render` draws and prints JSON."""
 
 import json
+import tempfile
+from pathlib import Path
 
 from bench.timing import LAB, run
 
-TURNS = 3
+
+def turn(number: int) -> dict:
+    """Draw with every backend of check-render; milliseconds a frame and who drew, or why it does not draw."""
+    return json.loads(run([*LAB, "python", "-m", "bench.render"], "e: drawing")[1])
 
 
-def turn(number: int, measured: dict) -> dict:
-    """Draw with every backend of check-render; milliseconds a frame, and who drew."""
-    _, out = run([*LAB, "python", "-m", "bench.drawing"], "e: drawing")
+def main() -> None:
+    """Draw, print."""
+    from checks.check_render import BACKENDS, probe
+
     figures = {}
-    for backend, drawn in json.loads(out.splitlines()[-1]).items():
-        if isinstance(drawn, str):
-            figures[f"{backend}_absent"] = drawn
-        else:
-            figures |= {f"{backend}_ms": drawn["ms_per_frame"], f"{backend}_renderer": drawn["renderer"]}
-    return figures
+    with tempfile.TemporaryDirectory() as folder:
+        for backend in BACKENDS:
+            drawn = probe(backend, Path(folder) / "frame.npy")
+            if isinstance(drawn, dict):
+                figures |= {f"{backend.name}_ms": drawn["ms_per_frame"], f"{backend.name}_renderer": drawn["renderer"]}
+            else:
+                figures[f"{backend.name}_absent"] = drawn.found
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,5 @@
 """Run a command in the lab, and say how long it took."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -10,29 +8,19 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRATCH = ROOT / "proof" / "bench"  # what a run leaves besides its record
-IN_LAB = SCRATCH.relative_to(ROOT)  # in a container the repository is elsewhere
+SCRATCH = "proof/bench"  # what a run leaves besides its record; in a container the repository is elsewhere
 LAB = ["docker/dev.sh"]
+# Without what a make above this process has left in it.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+PIPES = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
 class CommandFailed(Exception):
     """A command that is to be measured did not succeed; says which, and its last words."""
 
 
-class Absent(Exception):
-    """Something that a measurement needs is not here; says what, and why."""
-
-
-def environment() -> dict[str, str]:
-    """Return the environment of what is measured: without what a make above this process left in it."""
-    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-
-
 def run(command: list[str], what: str) -> tuple[float, str]:
-    """Run a command at the repository's root; return its wall time in seconds and its stdout.
-
-    Shows on stderr what is under way. Raises CommandFailed with the last lines of stderr.
-    """
+    """Run a command, saying so on stderr; return its wall time (s) and its stdout's last line. Raises CommandFailed."""
     print(f"bench: {what} … ", end="", file=sys.stderr, flush=True)
     started = time.perf_counter()
     ends = {signal.SIGINT, signal.SIGTERM}
@@ -40,11 +28,8 @@ def run(command: list[str], what: str) -> tuple[float, str]:
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        env=ENVIRONMENT,
+        **PIPES,
         start_new_session=True,  # a group, to be ended as one
         preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ends),
     )
@@ -60,4 +45,4 @@ def run(command: list[str], what: str) -> tuple[float, str]:
     if process.returncode:
         last = "\n".join((err.strip() or out.strip()).splitlines()[-4:])
         raise CommandFailed(f"{' '.join(command)} ended with status {process.returncode}:\n{last}")
-    return seconds, out
+    return seconds, out.strip().rpartition("\n")[2]

@@ -1,56 +1,66 @@
-"""a: check-train against the plain recipe: wall time of the whole process, steps/s, and what each has learned."""
+"""a: check-train against the plain recipe: wall time of the whole process, steps/s, and what each has learned.
 
-from __future__ import annotations
+In the lab, `python -m bench.train evaluate CHECKPOINT …` prints as JSON the mean return of each: the sum over 50 steps
+of minus the distance to the goal, in metres.
+"""
 
-import contextlib
+import functools
 import json
-from collections.abc import Iterator
-from pathlib import Path
+import os
+import sys
 
-from bench.timing import IN_LAB, LAB, ROOT, run
+from bench.timing import LAB, ROOT, SCRATCH, run
 
-TURNS = 5  # seeds
-EVIDENCE = ROOT / "proof" / "train.json"
+EVIDENCE = ROOT / "proof" / "train.json"  # of the last verification, and to stay so
+N_ENVS = 8
+EPISODES = 100
+SEED = 20_000  # of the first environment; neither training nor check-train's own evaluation uses these
 
 
-def turn(number: int, measured: dict) -> dict:
+def turn(number: int) -> dict:
     """Train with both, the turn's number the seed; then compare the two policies on the same episodes."""
-    policies = {name: str(IN_LAB / f"{name}-{number}.zip") for name in ("plain", "lab")}
-    plain_s, out = run(plain_training(policies["plain"], number), f"a: plain recipe, seed {number}")
-    plain = json.loads(out.splitlines()[-1])
-    with kept(EVIDENCE):
-        train = ["python", "-m", "checks.check_train", "--seed", str(number), "--out", policies["lab"]]
-        lab_s, _ = run([*LAB, *train], f"a: check-train, seed {number}")
-        lab = json.loads(EVIDENCE.read_text())["evidence"]
-    _, out = run([*LAB, "python", "-m", "bench.evaluate", *policies.values()], "a: evaluating both")
-    returns = json.loads(out.splitlines()[-1])
-    return {
-        "plain_s": plain_s,
-        "lab_s": lab_s,
-        "plain_steps": plain["timesteps"],
-        "lab_steps": lab["timesteps"],
-        "plain_steps_per_s": plain["steps_per_second"],
-        "lab_steps_per_s": lab["steps_per_second"],
-        "plain_device": plain["device"],
-        "lab_device": lab["device"],
-        "plain_return": returns[policies["plain"]],
-        "lab_return": returns[policies["lab"]],
-    }
-
-
-def plain_training(out: str, seed: int) -> list[str]:
-    """Return the command of the plain recipe's fourth step."""
-    return [*LAB, "python", "-m", "bench.plain", "ppo-smoke", "--seed", str(seed), "--out", out]
-
-
-@contextlib.contextmanager
-def kept(path: Path) -> Iterator[None]:
-    """Put a file back as it was when the block ends: the evidence in proof/ is of the last verification."""
-    before = path.read_bytes() if path.exists() else None
+    plain, out = plain_training(number), f"{SCRATCH}/lab-{number}.zip"
+    before = EVIDENCE.read_bytes() if EVIDENCE.exists() else None
+    train = ["python", "-m", "checks.check_train", "--seed", str(number), "--out", out]
     try:
-        yield
+        seconds, _ = run([*LAB, *train], f"a: check-train, seed {number}")
+        lab = json.loads(EVIDENCE.read_text())["evidence"] | {"s": seconds, "out": out}
     finally:
-        if before is None:
-            path.unlink(missing_ok=True)
-        else:
-            path.write_bytes(before)
+        EVIDENCE.unlink(missing_ok=True)
+        if before is not None:
+            EVIDENCE.write_bytes(before)
+    _, said = run([*LAB, "python", "-m", "bench.train", "evaluate", plain["out"], out], "a: evaluating both")
+    returns, figures = json.loads(said), {}
+    for name, of in (("plain", plain), ("lab", lab)):
+        figures |= {f"{name}_s": of["s"], f"{name}_return": returns[of["out"]], f"{name}_device": of["device"]}
+        figures |= {f"{name}_steps": of["timesteps"], f"{name}_steps_per_s": of["steps_per_second"]}
+    return figures
+
+
+@functools.cache
+def plain_training(seed: int) -> dict:
+    """Take the plain recipe's fourth step, once a seed; return what it says, its wall time `s` and checkpoint `out`."""
+    out = f"{SCRATCH}/plain-{seed}.zip"
+    command = [*LAB, "python", "-m", "bench.plain", "ppo-smoke", out, str(seed)]
+    seconds, said = run(command, f"a, f: plain recipe, seed {seed}")
+    return json.loads(said) | {"s": seconds, "out": out}
+
+
+def evaluate(*checkpoints: str) -> None:
+    """Print their mean returns, each over the same episodes."""
+    os.environ["MUJOCO_GL"] = "disable"
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    from checks import train_workers
+
+    env, returns = train_workers.smoke_environments(N_ENVS, SEED), {}
+    for path in checkpoints:
+        env.seed(SEED)
+        returns[path] = float(evaluate_policy(PPO.load(path, device="cpu"), env, EPISODES)[0])
+    env.close()
+    print(json.dumps(returns))
+
+
+if __name__ == "__main__":
+    {"evaluate": evaluate}[sys.argv[1]](*sys.argv[2:])
