@@ -9,8 +9,8 @@ of its own:
 
 Passes when the picture is a 480 × 480 image of the robot that changes when the robot moves, and is read
 back from smoke_frame.png as it was drawn. It is degraded, not ok, when a machine that has a GPU drew it in
-software, and when the backend that the lab's shell uses (MUJOCO_GL) is not the one that works. EGL falls
-to software without a word; GL_RENDERER tells.
+software, and when the backend that the lab's shell uses (MUJOCO_GL) is not the one that works. EGL
+silently falls back to software; GL_RENDERER tells.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def candidates() -> list[Backend]:
 
 
 def probe(backend: Backend, frame: Path) -> dict | Finding:
-    """Draw with a backend in a process of its own: what it measured, or why it cannot be used."""
+    """Draw with a backend in a process of its own; return what it measured, or why it cannot be used."""
     environment = os.environ | backend.environment
     environment |= {"MUJOCO_GL": backend.mujoco_gl, "PYOPENGL_PLATFORM": backend.mujoco_gl}
 
@@ -135,7 +135,7 @@ def because(failures: dict[str, Finding]) -> str:
 def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     """Find the backend that draws, judge its picture, keep it."""
     failures: dict[str, Finding] = {}
-    # Created first: an output that cannot be written is found before anything is drawn.
+    # First, so that an output that cannot be written fails before anything is drawn.
     with written_by_rename(arguments.out) as picture, tempfile.TemporaryDirectory() as folder:
         for backend in candidates():
             path = Path(folder) / f"{backend.name}.npy"

@@ -205,7 +205,7 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
         ) from reason
     from checks import train_preload  # noqa: F401  # as the server does meanwhile
 
-    # Created first: an output that cannot be written is found before 50,000 steps are spent.
+    # First, so that an output that cannot be written fails before 50,000 steps are spent.
     with written_by_rename(arguments.out) as checkpoint, environments(arguments.n_envs, arguments.seed) as env:
         model = train(arguments, device, env, evidence)
         model.save(checkpoint)

@@ -12,7 +12,7 @@ from pathlib import Path
 from checks.causes import Failure
 
 CAUSES = """
-gpu.driver-missing no `nvidia-smi`, and no NVIDIA driver in the kernel
+gpu.driver-missing the NVIDIA driver is not installed: no `nvidia-smi`, and no module in the kernel
     install the NVIDIA driver (Ubuntu: sudo ubuntu-drivers install), restart; or, without a GPU: make verify EXPECT=cpu
 gpu.toolkit-missing Docker or Podman cannot give the GPU to a container: no NVIDIA Container Toolkit
     install the NVIDIA Container Toolkit and restart …; or, without a GPU: EXPECT=cpu
@@ -44,9 +44,9 @@ gpu.driver-old the driver is older than torch's CUDA
     update the NVIDIA driver; or another base layer: make verify BASE_IMAGE=… (container) or PYTHON=… (local)
 gpu.fabric-manager a machine with NVSwitch, such as a DGX, whose fabric is not up
     sudo systemctl enable --now nvidia-fabricmanager
-gpu.hidden `CUDA_VISIBLE_DEVICES` leaves none
+gpu.hidden `CUDA_VISIBLE_DEVICES` hides the GPU
     unset CUDA_VISIBLE_DEVICES
-gpu.torch-blind torch does not see the GPU, and does not say why
+gpu.torch-blind torch does not see the GPU and gives no reason
     python -c 'import torch; torch.cuda.init()'; or another base layer: make verify BASE_IMAGE=… or PYTHON=…
 gpu.busy another process has the GPU in exclusive mode, or its compute mode is prohibited
     nvidia-smi shows who has it; sudo nvidia-smi --compute-mode=DEFAULT shares it
@@ -87,7 +87,7 @@ def diagnose(table: tuple[tuple[str, str], ...], said: str, otherwise: str) -> s
 
 
 def missing(tool: str) -> Failure:
-    """Return what it means that nvidia-smi is not there: no driver, no access from the container, no tools."""
+    """Return why nvidia-smi is missing: no driver, no access from the container, or no tools."""
     wanted = f"{tool} to see a GPU"
     in_container = os.environ.get("ENGINE", "local") != "local"
     if not DRIVER_VERSION.exists():
@@ -103,7 +103,7 @@ def missing(tool: str) -> Failure:
 
 
 def torch_failure(error: Exception, expectation: str, otherwise: str) -> Failure:
-    """Return what an error of torch on the GPU means; `otherwise` is the cause where nobody knows."""
+    """Return what an error of torch on the GPU means; `otherwise` is the cause if the message is not known."""
     said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and re.search("no CUDA-capable device|No CUDA GPUs|invalid device ordinal", said):

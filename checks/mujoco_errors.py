@@ -8,7 +8,7 @@ from pathlib import Path
 from checks.causes import Failure
 
 CAUSES = """
-mujoco.library-missing a library of the system, which compiled extensions want, is missing or too old
+mujoco.library-missing a system library that the compiled extensions need is missing or too old
     env/system/install.sh --reinstall …; a newer distribution, or the container
 mujoco.package-missing a package is not installed
 mujoco.import a package is damaged
@@ -16,7 +16,7 @@ mujoco.not-registered gymnasium-robotics is not what the lock says
     make venv
 mujoco.version-mismatch mujoco, gymnasium and gymnasium-robotics do not fit together
     make venv; or, if it is the lock that is wrong: git checkout requirements.in requirements.txt
-mujoco.physics everything runs, and moves otherwise than when the lock was made: another mujoco, or a changed model
+mujoco.physics everything runs, but does not move as it did when the lock was made: another mujoco, or a changed model
     make venv; or, if it is meant: make golden
 mujoco.bad-observation observations are not what the environment promises
 mujoco.warnings the simulator warns: an unstable model, or memory too small for its contacts
@@ -30,7 +30,7 @@ mujoco.not-deterministic the same computation gave two results
     make venv; if it stays, test this machine's memory and processor
 """
 
-# What compiled extensions want of the system, and the Debian package that brings it.
+# The system libraries that compiled extensions need, and the Debian packages that bring them.
 LIBRARIES = {"libgcc_s.so.1": "libgcc-s1", "libstdc++.so.6": "libstdc++6"}
 LIBRARY_LACKS = re.compile(r"(\S+\.so[.\d]*): (cannot open shared object file|file too short|version .* not found)")
 
@@ -39,7 +39,7 @@ def import_failure(reason: Exception) -> Failure:
     """Return what an import that failed means: a package, a library of the system, or the venv."""
     wanted = "to import mujoco, gymnasium and gymnasium_robotics"
     if isinstance(reason, ModuleNotFoundError):
-        # A package that is there without the module that another one wants is of another version than that one knows.
+        # The package is there and lacks a module that another one imports: their versions do not fit.
         cause = "mujoco.version-mismatch" if "." in (reason.name or "") else "mujoco.package-missing"
         return Failure(cause, expected=wanted, found=str(reason))
     lacking = LIBRARY_LACKS.search(str(reason))

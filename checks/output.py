@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROOF = ROOT / "proof"
 
 CAUSES = """
-output.unwritable the folder of `--out`, or `proof/`, cannot be written to, or its disk is full
+output.unwritable the folder of `--out`, or `proof/`, is not writable, or its disk is full
     ls -ld … && df -h …: it must be yours, and have space
 """
 

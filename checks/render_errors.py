@@ -12,11 +12,11 @@ from checks.causes import Finding
 CAUSES = """
 render.variable `MUJOCO_GL` or `PYOPENGL_PLATFORM` is not egl or osmesa, or they differ
     unset MUJOCO_GL PYOPENGL_PLATFORM
-render.device-id `MUJOCO_EGL_DEVICE_ID` names no device; it counts otherwise than `CUDA_VISIBLE_DEVICES`
+render.device-id `MUJOCO_EGL_DEVICE_ID` names no device; it does not count as `CUDA_VISIBLE_DEVICES` does
     unset MUJOCO_EGL_DEVICE_ID
 render.egl.library-missing no libEGL or no libGL
     env/system/install.sh libegl1 libgl1
-render.egl.no-driver EGL is there, and no file tells it of a driver
+render.egl.no-driver EGL is installed, but no vendor file names a driver that loads
     env/system/install.sh --reinstall libegl1 libegl-mesa0 libgl1-mesa-dri
 render.osmesa.library-missing no libOSMesa; newer distributions have none, and draw by EGL
     env/system/install.sh libosmesa6

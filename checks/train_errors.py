@@ -13,15 +13,15 @@ train.device-mixed tensors on two devices
 train.not-finite NaN or infinity in the policy
 train.out-of-memory no memory is left on the device
 train.crashed the loop ended early
-train.not-moved a parameter is what it was before training
-train.steps not the number of steps that was asked for
+train.not-moved training left a parameter unchanged
+train.steps the loop took another number of steps than was asked for
 train.leak memory grows while it trains
     make venv; make check-gpu check-mujoco
-train.device the device that was asked for is not the one used
+train.device PPO did not use the device that was asked for
     make check-gpu; or, to train on the CPU: EXPECT=cpu
-train.process-ended a process that simulates was killed for memory, or crashed, or its environment raised what it prints
+train.process-ended a simulating process was killed (out of memory?) or crashed, or its environment raised an error
     free -h; sudo dmesg | grep -i -e oom -e segfault
-train.temporary-folder the path of TMPDIR is longer than a socket's may be
+train.temporary-folder the path of TMPDIR is too long for a socket
     make check-train TMPDIR=/tmp
 train.not-loadable the checkpoint is cut short, or is of other versions
 train.checkpoint-differs the loaded policy does not act as the trained one

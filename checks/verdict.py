@@ -77,7 +77,7 @@ def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdi
         record["traceback"] = traceback.format_exc()
         finding = Finding(
             f"{check}.unforeseen",
-            expected="none but the causes this check knows",
+            expected="the check to finish",
             found=f"{type(surprise).__name__}: {surprise}",
             fix=f"read the traceback in proof/{check}.json; if the venv is at fault: rm -rf .venv && make venv",
         )

@@ -23,11 +23,11 @@ fi
 choose_engine
 [[ $ENGINE != local ]] || exec "$root/docker/activate.sh" "$@"
 
-[[ $VENV != /* ]] || error "VENV=$VENV is outside the repository, which is all the container sees" "VENV=.venv" 2
+[[ $VENV != /* ]] || error "VENV=$VENV is outside the repository, and the container sees nothing else" "VENV=.venv" 2
 ensure_image
 
-# A home for the container's user: its caches last, and stay out of the repository.
-[[ -n ${HOME:-} ]] || error "HOME is not set; the container's home is kept under it" "export HOME=/a/folder/that/is/yours"
+# The home folder of the container's user: caches survive there, and stay out of the repository.
+[[ -n ${HOME:-} ]] || error "HOME is not set; the container's home folder is kept there" "export HOME=/a/folder/of/yours"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/robotics-lab
 mkdir -p "$cache/home"
 uid=$(id -u) gid=$(id -g) name=$(id -un 2>/dev/null) || name=lab
@@ -52,7 +52,7 @@ run=(
   "$(mount "$cache/group-$gid" /etc/group readonly)"
   "$(mount "$cache/home" /home/lab)" --env=HOME=/home/lab
   "$(mount "$root" /workspace)"
-  --read-only --tmpfs=/tmp:exec --tmpfs=/var/tmp # nothing else can be written to
+  --read-only --tmpfs=/tmp:exec --tmpfs=/var/tmp # nothing else is writable
   --cap-drop=ALL --security-opt=no-new-privileges
   --shm-size=8g # torch's workers share memory; the default is 64 MB
   "--env=LAB_IMAGE=$image_id" --env=PYTHON=python3 --env=ENGINE --env=EXPECT --env=STRICT "--env=VENV=$VENV"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What this machine has and lacks for the lab: a table, and under what is missing the command that helps.
-# Reads, changes nothing, asks no network. Status 1 if something is missing that this machine needs.
+# Lists what this machine has and lacks for the lab, with the command that installs what is missing. Changes nothing and
+# uses no network. Status 1 if something is missing that this machine needs.
 set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$root/docker/image.sh"
@@ -35,7 +35,7 @@ socket=${socket#unix://}
 row 'docker socket' "$([[ $wants_engine == yes && $client == docker ]] && echo yes || echo no)" \
   "$([[ $socket != /* || -w $socket ]] && echo "$socket is yours to use")" \
   "$([[ -e $socket ]] && answer='permission denied'; engine_remedy)"
-row 'NVIDIA GPU' "$wants_gpu" "$gpu" "EXPECT=cpu, if this machine is to have none"
+row 'NVIDIA GPU' "$wants_gpu" "$gpu" "EXPECT=cpu, if this machine has none"
 row 'NVIDIA driver' "$wants_gpu" "$(first_of nvidia-smi --query-gpu=name,driver_version --format=csv,noheader)" \
   "install the NVIDIA driver; if it is there: nvidia-smi"
 row 'container toolkit' "$wants_both" "$(first_of nvidia-ctk --version; ls /etc/cdi/nvidia.yaml /var/run/cdi/nvidia.yaml 2>/dev/null || true)" \

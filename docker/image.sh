@@ -37,10 +37,10 @@ load_kit() { # the image out of the kit, if it has the one that is wanted
   [[ -n $kit && -e $kit/image.tar ]] || return
   echo "image: loading $kit/image.tar" >&2
   (cd "$kit" && grep '  image.tar$' SHA256SUMS | sha256sum --check --status) ||
-    error "image: the kit was tampered with, or copied badly: $kit/image.tar is not what it was" "make kit IMAGE=1; copy the folder anew"
+    error "image: $kit/image.tar has another checksum than the kit says: it was changed, or copied badly" "make kit IMAGE=1; copy the folder again"
   said=$(engine load --input "$kit/image.tar" 2>&1) || error "image: $ENGINE cannot load $kit/image.tar: ${said##*$'\n'}" "$ENGINE system df"
   inspect "$image" >/dev/null && engine tag "$image" robotics-rl:latest && return
-  echo "image: the kit's image is another ($said); it was made from other files or on another base" >&2
+  echo "image: the kit's image does not fit ($said): it was made from other files or on another base" >&2
   return 1
 }
 
@@ -101,11 +101,11 @@ watched() { # run, show, and name the cause of a failure
       what="the registry wants a login" fix="$ENGINE login, then: make image"
       ;;
     *x509* | *"certificate verify failed"* | *"certificate verification failed"* | *UnknownIssuer* | *"SSL certificate"*)
-      what="a certificate is not trusted: a proxy here signs with its own authority"
-      fix="a base image that has its certificate in /usr/local/share/ca-certificates: make image BASE_IMAGE=…"
+      what="a certificate is not trusted: a proxy here signs with an authority of its own"
+      fix="a base image with that authority in /usr/local/share/ca-certificates: make image BASE_IMAGE=…"
       ;;
     *"dial tcp"* | *"no such host"* | *"lookup "* | *"esolving"* | *"esolve"* | *"cannot be fetched"* | *imeout* | *"apt could not"*)
-      what="the network does not reach what the build fetches" fix="connect this machine (proxies: HTTPS_PROXY), then: make image"
+      what="the build cannot reach the network" fix="connect this machine (proxies: HTTPS_PROXY), then: make image"
       ;;
     *"error: python "*" is not one of "*)
       what="the base image's $(grep -om1 'python .* is not one of [0-9., ]*' <<<"$what")" fix="another base: make image BASE_IMAGE=…"

@@ -31,17 +31,19 @@ def sha256(path: Path) -> str:
 
 
 def verify(folder: Path, needs_torch: bool) -> None:
-    """See that a kit is whole, untouched, and for this Python, machine and lock. Raises Trouble, naming the file."""
-    again = "make kit, on a machine with a network; copy the folder anew"
+    """Verify that a kit is complete, unchanged, and for this Python, machine and lock. Raises Trouble."""
+    again = "make kit, on a machine with a network; copy the folder again"
     if not (folder / "kit.txt").is_file() or not (folder / "SHA256SUMS").is_file():
-        raise Trouble(f"KIT={folder} is not a kit, or not a whole one: it lacks kit.txt or SHA256SUMS", again)
+        raise Trouble(f"KIT={folder} is not a kit, or incomplete: it lacks kit.txt or SHA256SUMS", again)
     for digest, name in re.findall(r"^(\w{64})  (.+)$", (folder / "SHA256SUMS").read_text(), re.MULTILINE):
         if name == "image.tar":
             continue  # docker/image.sh verifies it, when it is loaded
         if not (folder / name).is_file():
             raise Trouble(f"the kit is incomplete: {folder / name} is missing", again)
         if sha256(folder / name) != digest:
-            raise Trouble(f"the kit was tampered with, or copied badly: {folder / name} is not what it was", again)
+            raise Trouble(
+                f"{folder / name} has another checksum than the kit says: it was changed, or copied badly", again
+            )
     about = dict(line.split() for line in (folder / "kit.txt").read_text().splitlines() if not line.startswith("#"))
     here = {"python": "{}.{}".format(*sys.version_info[:2]), "machine": platform.machine()}
     for name, value in here.items():

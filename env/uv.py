@@ -1,4 +1,4 @@
-"""How packages are fetched: the locked uv, told what pip is configured with; and what its failures mean."""
+"""The locked uv, which fetches packages as pip is configured to; and what its failures mean."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ CAUSES = [  # what pip or uv says, what that means, what helps
     ),
     (
         r"[Hh]ash(es)? (mismatch|do not match)|THESE PACKAGES DO NOT MATCH",
-        "a package is not the one that is locked; which one: above",
+        "a package is not the one that is locked; its name is above",
         "rm -rf ~/.cache/uv && make venv; if it stays, do not trust where it comes from (pip config list)",
     ),
     (
         r"UnknownIssuer|CERTIFICATE_VERIFY_FAILED|certificate verify failed",
-        "a certificate is not trusted: a proxy here signs with its own authority",
+        "a certificate is not trusted: a proxy here signs with an authority of its own",
         "pip config set global.cert /path/to/its/certificates.pem (or add it to the system's), then: make venv",
     ),
     (
@@ -61,8 +61,8 @@ CAUSES = [  # what pip or uv says, what that means, what helps
     ),
     (
         r"No solution found|No matching distribution|was not found in the p",
-        "a locked package is not offered, for this Python and machine, by where pip is told to look",
-        "pip config list; correct its index, or add what is missing to its find-links (which: above); then: make venv",
+        "pip's index does not offer a locked package for this Python and machine",
+        "pip config list; correct the index, or add the package (named above) to its find-links; then: make venv",
     ),
 ]
 

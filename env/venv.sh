@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The gate: leaves a proven venv of requirements.txt at $VENV, or the old one and the reason.
+# The gate: makes sure that $VENV is a tested venv of requirements.txt; if it cannot, says why and leaves the old one.
 #
-# Current means: the key (env/venv_key.py) is the one in $VENV/.requirements_hash, and every file that was
-# installed is still there as it was. Else a new venv is built beside the old one and swapped in by
-# rename. Kill it at any moment: the next run repairs. Two at once: one waits.
+# The venv is current if its key (env/venv_key.py) is the one in $VENV/.requirements_hash and every file is as it was
+# installed. If not, a new venv is built beside the old one, and they change places by rename. A run that is killed at any
+# moment is repaired by the next; of two runs at once, one waits.
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/prelude.sh
@@ -11,16 +11,16 @@ cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 while [[ $VENV == */ && $VENV != / ]]; do VENV=${VENV%/}; done
 [[ ! -L $VENV ]] || VENV=$(readlink -m -- "$VENV") # a link to a larger disk stays a link
 case $PWD/$VENV in
-  *[:\$]*) error "$PWD/$VENV has a ':' or a '\$' in it, which a virtual environment's path must not" "move the clone, or choose another VENV" 2 ;;
+  *[:\$]*) error "$PWD/$VENV contains a ':' or a '\$', which breaks a virtual environment" "move the clone, or choose another VENV" 2 ;;
 esac
 [[ $VENV != -* ]] || VENV=./$VENV
 if [[ -e $VENV && ! -e $VENV/.requirements_hash ]] && ! grep -qx 'prompt = robotics-lab' "$VENV/pyvenv.cfg" 2>/dev/null; then
-  error "$VENV is there, and the lab did not make it" "make verify VENV=.venv-lab, or another place"
+  error "$VENV exists, and the lab did not make it" "make verify VENV=.venv-lab, or another folder"
 fi
 
 program=$(command -v "$PYTHON") ||
-  error "PYTHON=$PYTHON is not a program here" "make verify PYTHON=python3.12, or another that is installed" 2
-PYTHON=$program # from here on: while another run builds, PATH may come to mean the venv
+  error "PYTHON=$PYTHON is not a program on this machine" "make verify PYTHON=python3.12, or another that is installed" 2
+PYTHON=$program # from here on: another run may build the venv that PATH leads to
 if [[ -e ${PYTHON%/*}/../.requirements_hash ]]; then # a lab's venv is active: take the interpreter under it
   PYTHON=$(sed -n 's/^python //p' "${PYTHON%/*}/../.requirements_hash")
   : "${PYTHON:=$(readlink -f "$program")}"
@@ -28,7 +28,7 @@ elif [[ ${PYTHON%/*} -ef $VENV/bin ]]; then # this one, damaged
   PYTHON=$(readlink -f "$PYTHON")
 fi
 
-# A `make lock` that was ended while it put its files in place: the rest of them follow.
+# A `make lock` that was killed while it installed its files: the rest of them follow.
 [[ ! -d .lock.ready ]] || "$PYTHON" -IB env/lock/swap.py
 
 inventory() { # every file of the venv with its size and time, less what Python caches; of torch's 9,000 headers the names
@@ -56,7 +56,7 @@ is_current() {
   wait "$asker" || status=$?
   ((status != 3)) || exit 1 # it has said what is wrong
   [[ $status == 0 && $key == sha256\ * ]] ||
-    error "$PYTHON does not run as a Python" "make verify PYTHON=python3.12, or another that does" 2
+    error "$PYTHON does not work as a Python" "make verify PYTHON=python3.12, or another that does" 2
   old_key=$(cat "$VENV/.requirements_hash" 2>/dev/null) || true
   if [[ ! -d $VENV ]]; then
     reason="there is none yet"
@@ -77,8 +77,8 @@ is_current && exit
 # Beside the venv: the lock, and what is not the venv yet or no longer.
 beside=$VENV.lab new=$VENV.lab/new old=$VENV.lab/old parked=$VENV.lab/parked
 { mkdir -p -- "$beside" && exec {lock}>"$beside/lock"; } 2>/dev/null ||
-  error "$beside cannot be written to" "ls -ld '$(dirname -- "$VENV")'; or make verify VENV=/a/folder/of/yours"
-# Whoever writes holds the lock, children included: one that outlives a killed build is waited for.
+  error "$beside is not writable" "ls -ld '$(dirname -- "$VENV")'; or make verify VENV=/a/folder/of/yours"
+# Children that write hold the lock, too, so a killed build's are waited for.
 if ! flock --nonblock "$lock"; then
   echo "venv: another run is building $VENV; waiting for it" >&2
   flock "$lock"

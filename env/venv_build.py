@@ -1,4 +1,4 @@
-"""Build the lab's virtual environment in DIR, which must not exist, and have it prove itself.
+"""Build the lab's virtual environment in DIR, which must not exist, and test it.
 
     python -I env/venv_build.py DIR
 
@@ -57,7 +57,7 @@ def in_image():
 
 
 def build(folder):
-    """Build a venv in `folder`, with the project if it is here, and have it prove itself."""
+    """Build a venv in `folder`, with the project if it is here, and test it."""
     environment = own_environment()
     if environment.get("KIT"):
         kit = Path(environment["KIT"]).absolute()
@@ -83,7 +83,7 @@ def build(folder):
         text=True,
     )
     if contents.returncode:
-        raise Trouble("the new environment is not what the lock says; its message is above", "make venv")
+        raise Trouble("the new environment is not what the lock says; what differs is above", "make venv")
     (Path(folder) / ".contents").write_text(contents.stdout)
 
 

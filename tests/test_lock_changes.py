@@ -36,7 +36,7 @@ def test_mujoco_that_breaks_fetch_is_refused_by_the_check_it_fails(edited):
     (error,) = re.findall(r"^error: (.*)$", run.stderr, re.MULTILINE)
     assert error.startswith("lock: the candidate fails check_mujoco: ") and "mujoco 4.0.0" in error
     assert "\nfix: keep the package that broke it within bounds in requirements.in" in run.stderr
-    assert "lock: refused; nothing was changed" in run.stderr and "Traceback" not in run.stderr
+    assert "lock: refused; nothing has changed" in run.stderr and "Traceback" not in run.stderr
     assert tree(edited) == before
 
 
@@ -106,7 +106,7 @@ def test_ended_while_it_proves_it_leaves_the_tree(edited, ending, moment):
     (edited.path / "requirements.in").open("a").write("rich\n")
     before = tree(edited)
     process = edited.start("docker/dev.sh", "python", "-m", "env.lock", "lock")
-    next(line for line in process.stderr if "proving it: " in line and moment in line)
+    next(line for line in process.stderr if "testing the candidate: " in line and moment in line)
     os.kill(process.pid, ending)  # docker/dev.sh has become the lock
     process.communicate(timeout=60)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[ending]
@@ -135,7 +135,7 @@ def test_two_at_once_one_waits(lab):
     with (lab.path / "env/lock/swap.py").open("r+") as handle:  # as the first holds it
         fcntl.flock(handle, fcntl.LOCK_EX)
         process = lab.start("make", "lock")
-        assert next(process.stderr) == "lock: another run is at it; waiting for it\n"
+        assert next(process.stderr) == "lock: another make lock is running; waiting for it\n"
         fcntl.flock(handle, fcntl.LOCK_UN)
     assert process.communicate(timeout=60)[0] == "lock: nothing changes\n"
 
@@ -151,5 +151,5 @@ def test_full_disk_is_one_clear_error(edited, tmp_path):
     run = edited.run(*in_namespace(mount, "bash", "-c", script % lock), VENV=str(tmp_path / "venv"))
     assert run.returncode != 0
     assert "No space left" in run.stderr or "the disk is full" in run.stderr
-    assert "lock: refused; nothing was changed" in run.stderr and "Traceback" not in run.stderr
+    assert "lock: refused; nothing has changed" in run.stderr and "Traceback" not in run.stderr
     assert ".lock" not in run.stdout and "changed" not in run.stdout

@@ -23,7 +23,7 @@ def test_complete_machine_is_left_alone(lab):
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="what apt does can be tested only where apt is")
 def test_ordinary_user_is_given_the_one_command(lab):
     said = (
-        f"warning: system: not installed here: {MISSING}; only root may install them\n"
+        f"warning: system: not installed: {MISSING}; only root can install them\n"
         f"fix: sudo apt-get install -y {MISSING}\n"
     )
     assert lab.ok(*in_namespace(NO_LIBRARIES, *NOT_ROOT, INSTALL)).stderr == said
@@ -36,7 +36,7 @@ def test_other_distribution_is_told_the_names_of_the_libraries(lab, tmp_path):
                 (tmp_path / program.name).unlink(missing_ok=True)
                 (tmp_path / program.name).symlink_to(program)
     run = lab.ok(*in_namespace(NO_LIBRARIES, "env/system/install.sh"), PATH=str(tmp_path))
-    assert "not installed here: libEGL.so.1 libGL.so.1 libOSMesa.so.8 libglfw.so.3" in run.stderr
+    assert "not installed: libEGL.so.1 libGL.so.1 libOSMesa.so.8 libglfw.so.3" in run.stderr
     assert "\nfix: install the packages that bring them (on Debian: libegl1 " in run.stderr
 
 

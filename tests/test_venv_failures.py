@@ -67,7 +67,7 @@ def test_machine_that_the_lock_is_not_made_for_is_told_so_first(clone):
 def test_python_that_is_not_there_is_wrong_usage(lab):
     run = lab.run("docker/dev.sh", "true", PYTHON="nosuch")
     assert run.returncode == 2
-    assert run.stderr.startswith("error: PYTHON=nosuch is not a program here\nfix: ")
+    assert run.stderr.startswith("error: PYTHON=nosuch is not a program on this machine\nfix: ")
 
 
 def test_python_that_does_not_run_is_one_clear_error(lab, tmp_path):
@@ -76,7 +76,7 @@ def test_python_that_does_not_run_is_one_clear_error(lab, tmp_path):
     broken.chmod(0o755)
     run = lab.run("docker/dev.sh", "true", PYTHON=str(broken))
     assert run.returncode == 2
-    assert f"error: {broken} does not run as a Python\nfix: " in run.stderr
+    assert f"error: {broken} does not work as a Python\nfix: " in run.stderr
 
 
 def test_two_builds_at_once_one_waits(clone):

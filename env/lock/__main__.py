@@ -60,7 +60,7 @@ def show_changes(old: dict[str, str], new: dict[str, str]) -> set[str]:
 
 
 def propose(arguments: argparse.Namespace, uv: Path, environment: dict[str, str], folder: Path, held: int) -> int:
-    """Resolve, prove, show and swap; return the exit status. Raises Trouble."""
+    """Resolve, show, test and install; return the exit status. Raises Trouble."""
     old = {name: (ROOT / name).read_text() if (ROOT / name).exists() else "" for name in [TORCH_CPU, *SOURCES]}
     options = []
     if arguments.verb == "lock":
@@ -83,16 +83,16 @@ def propose(arguments: argparse.Namespace, uv: Path, environment: dict[str, str]
         print("lock: nothing changes")
         return 0
     changed = show_changes(old, new)
-    print("lock: proving it: an installable file for every Python and machine", file=sys.stderr, flush=True)
+    print("lock: testing the candidate: an installable file for every Python and machine", file=sys.stderr, flush=True)
     resolver.platforms({name: new[name] for name in SOURCES})
     candidate = Candidate(swap.NEW / "tree", new, environment, held)
-    candidate.prove()
+    candidate.test()
     if changed & PHYSICS:
         old[GOLDEN], new[GOLDEN] = (ROOT / GOLDEN).read_text(), (candidate.folder / GOLDEN).read_text()
     replaced = {name: text for name, text in new.items() if text != old[name]}
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
     swap.swap(replaced)
-    print(f"lock: replaced {', '.join(replaced)}; the next command builds the environment anew")
+    print(f"lock: replaced {', '.join(replaced)}; the next command rebuilds the environment")
     return 0
 
 
@@ -189,7 +189,7 @@ def main(argv: list[str]) -> int:
         print(f"\n{what}: interrupted", file=sys.stderr)
         return 130
     if arguments.verb in ("lock", "torch"):
-        print("lock: refused; nothing was changed", file=sys.stderr)
+        print("lock: refused; nothing has changed", file=sys.stderr)
     return 1
 
 

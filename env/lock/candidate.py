@@ -1,4 +1,4 @@
-"""Prove a candidate: the gate builds its environment in a copy of the repository, and the checks judge it there."""
+"""Test a candidate: the gate builds its environment in a copy of the repository, and the checks judge it there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from env.uv import Trouble, find_uv
 
 GOLDEN = "checks/mujoco_golden.json"
 TOTAL_STEPS = 4_000  # of the shortened training: it runs, saves and loads, and gives a speed
-# Those that stand on the machine more than on the lock: where the present lab fails them too, it is not the candidate.
+# These depend on the machine: where they also fail with the present lock, the candidate is not to blame.
 MACHINES_OWN = ["check_gpu", "check_render"]
 
 
@@ -53,7 +53,7 @@ class Candidate:
 
     def build(self) -> None:
         """Build the candidate's environment. Raises Trouble."""
-        print("lock: proving it: its environment", file=sys.stderr, flush=True)
+        print("lock: testing the candidate: its environment", file=sys.stderr, flush=True)
         run = self.run("env/venv.sh")
         if run.returncode:
             print(run.stderr.rstrip(), file=sys.stderr)
@@ -66,15 +66,15 @@ class Candidate:
         path = f"{venv}/bin:{os.environ['PATH']}"
         return self.run(venv / "bin/python", "-m", f"checks.{module}", *options, VIRTUAL_ENV=str(venv), PATH=path)
 
-    def prove(self) -> None:
+    def test(self) -> None:
         """Run the checks, and say what differs in physics and speed. Raises Trouble, which names the failed check."""
         self.build()
-        print("lock: proving it: its physics", file=sys.stderr, flush=True)
+        print("lock: testing the candidate: its physics", file=sys.stderr, flush=True)
         golden = self.check("mujoco_golden")
         if golden.returncode == 0:
             print(golden.stdout.rstrip())
         for check in ("check_gpu", "check_mujoco", "check_render"):
-            print(f"lock: proving it: {check}", file=sys.stderr, flush=True)
+            print(f"lock: testing the candidate: {check}", file=sys.stderr, flush=True)
             run = self.check(check)
             if run.returncode and check in MACHINES_OWN and self.check(check, present=True).returncode:
                 print(f"warning: lock: {check} fails here with the present lock too: make {check}", file=sys.stderr)
@@ -82,7 +82,7 @@ class Candidate:
                 raise failure(check, run)
         if golden.returncode:
             raise failure("golden", golden)
-        print(f"lock: proving it: check_train, {TOTAL_STEPS:,} steps, old and new", file=sys.stderr, flush=True)
+        print(f"lock: testing the candidate: {TOTAL_STEPS:,} training steps, old and new", file=sys.stderr, flush=True)
         old, new = self.speed(present=True), self.speed()
         before = f"{old:,.0f}" if old else "the present lab does not train"
         print(f"speed: {before} -> {new:,.0f} training steps/s")

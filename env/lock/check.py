@@ -95,7 +95,7 @@ def check(uv: Path, environment: dict[str, str], folder: Path) -> int:
     if wrong:
         for line in wrong:
             print(f"error: lock: {line}", file=sys.stderr)
-        print("fix: make lock; for a vulnerability: make lock PACKAGE=its name", file=sys.stderr)
+        print("fix: make lock; for a vulnerability: make lock PACKAGE=the package", file=sys.stderr)
         return 1
     print(f"{'degraded' if warnings else 'ok':<10}lock     {' · '.join([*words, said])}")
     return int(bool(warnings) and os.environ.get("STRICT") == "1")

@@ -18,7 +18,7 @@ if ((IMAGE)); then
     error "IMAGE=1 saves this machine's image, which is not for PLATFORM=$PLATFORM" "make kit IMAGE=1 PLATFORM=$(uname -m)" 2
 fi
 if [[ -e $kit && ! -e $kit/kit.txt ]]; then
-  error "$kit is there, and is not a kit" "make kit KIT=another/folder"
+  error "$kit exists, and is not a kit" "make kit KIT=another/folder"
 fi
 
 exec {lock}<"${BASH_SOURCE[0]}"

@@ -1,4 +1,4 @@
-"""Put several files in place together: all of them, or none; by whatever the run that does it is ended.
+"""Install several files together: all of them, or none, even if the run that does it is killed.
 
     python -I env/lock/swap.py     finish a swap that was cut off; env/venv.sh runs this where one was
 
@@ -28,7 +28,7 @@ def alone() -> Iterator[int]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("lock: another run is at it; waiting for it", file=sys.stderr, flush=True)
+            print("lock: another make lock is running; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle.fileno()
 

@@ -19,10 +19,10 @@ done <"${BASH_SOURCE[0]%/*}/packages.txt"
 ((${#packages[@]})) || exit 0
 
 if ! command -v apt-get >/dev/null; then
-  echo "warning: system: not installed here: ${brings[*]}" >&2
+  echo "warning: system: not installed: ${brings[*]}" >&2
   echo "fix: install the packages that bring them (on Debian: ${packages[*]})" >&2
 elif ((EUID)); then
-  echo "warning: system: not installed here: ${packages[*]}; only root may install them" >&2
+  echo "warning: system: not installed: ${packages[*]}; only root can install them" >&2
   echo "fix: sudo apt-get install -y ${packages[*]}" >&2
 else
   echo "system: installing ${packages[*]} (apt)" >&2
@@ -40,7 +40,7 @@ else
   for package in "${packages[@]}"; do
     # Simulated: a package may be listed and yet not go with the others of this release.
     if ((updated)) && [[ $optional == *" $package "* ]] && ! "${apt[@]}" install -s "$package" >/dev/null 2>&1; then
-      echo "warning: system: this distribution does not offer $package, which the lab can do without" >&2
+      echo "warning: system: this distribution does not offer $package; the lab works without it" >&2
     else
       offered+=("$package")
     fi

@@ -65,14 +65,14 @@ def test_gpu_is_tried_once_and_not_before_every_command(place, monkeypatch):
 
 def test_registry_out_of_reach(box):
     run = box.run("make", "image", BASE_IMAGE="127.0.0.1:9/nothing:here")
-    assert_one_clear_error(run, "image: the network does not reach", "make image")
+    assert_one_clear_error(run, "image: the build cannot reach the network", "make image")
 
 
 def test_build_without_network(place, box):
     with docker_daemon(place / "cut off", network=False) as host:
         docker(host, "import", str(base_archive()), BASE)
         run = box.run("make", "image", DOCKER_HOST=host)
-        assert_one_clear_error(run, "image: the network does not reach", "make image")
+        assert_one_clear_error(run, "image: the build cannot reach the network", "make image")
         assert "robotics-rl" not in docker(host, "images")
 
 
