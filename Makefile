@@ -98,7 +98,7 @@ test: export ENGINE = local
 # The base layer may bring pytest plugins of its own.
 test: export PYTEST_DISABLE_PLUGIN_AUTOLOAD = 1
 test: ## judge the repository (the checks judge the machine)
-	$(LAB) python -m pytest $(if $(filter 1,$(SLOW)),,-m "not slow")
+	$(LAB) python -m pytest
 
 .PHONY: bench
 bench: venv ## how fast is all this, against doing without it? the table of docs/numbers.md

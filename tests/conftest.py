@@ -265,15 +265,20 @@ FOLDERS = ("LAB_TESTS", "PYTEST_DEBUG_TEMPROOT")  # what is large, and every uid
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folders that the tests work in, whose names xdist's workers inherit; and have Ctrl-C work.
+    """Leave slow tests out, unless SLOW=1; make the folders to work in, which xdist's workers inherit; let Ctrl-C work.
 
-    What a shell without job control starts in the background ignores it, and so would all that the tests start.
+    What a shell without job control starts in the background ignores Ctrl-C, and so would all that the tests start.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         for name, parent in zip(FOLDERS, (None, os.environ.get(FOLDERS[1])), strict=True):
             os.environ[name] = tempfile.mkdtemp(prefix="lab-tests-", dir=parent)
         Path(os.environ["LAB_TESTS"]).chmod(0o755)
+    slow = os.environ.get("SLOW") or "0"
+    if slow not in ("0", "1"):
+        raise pytest.UsageError(f"SLOW={slow} is not 0 or 1")
+    if slow == "0" and not config.option.markexpr:
+        config.option.markexpr = "not slow"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
