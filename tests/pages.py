@@ -9,12 +9,12 @@ import ast
 import re
 from pathlib import Path
 
-from checks import causes
+from checks import CHECKS, causes
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = ROOT / "docs/protocol.md"
 TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
-ID = r"(?:gpu|mujoco|render|train|output)\.[a-z-]+(?:\.[a-z-]+)?"
+ID = rf"(?:{'|'.join(CHECKS.values())}|output)\.[a-z-]+(?:\.[a-z-]+)?"
 TABLE = re.compile(r"(<!-- (\w+): python tests/pages\.py -->\n\n).*?(\n<!-- end -->)", re.DOTALL)
 
 

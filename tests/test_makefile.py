@@ -6,9 +6,15 @@ import re
 
 from conftest import ROOT
 
+from checks import CHECKS
+
 CARD = ["image", "shell", "venv", "check-gpu", "check-mujoco", "check-render", "check-train", "verify", "lock"]
 MAKEFILE = (ROOT / "Makefile").read_text()
 SETTINGS = re.findall(r"^##  ([A-Z_]+) ", MAKEFILE, re.MULTILINE)
+
+
+def test_chain_has_the_checks_in_their_order():
+    assert re.findall(r"^check-(\w+):", MAKEFILE, re.MULTILINE) == list(CHECKS.values())
 
 
 def verdicts(output: str) -> list[str]:
