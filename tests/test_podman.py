@@ -12,7 +12,7 @@ from engines import BASE, base_archive, boxed
 @pytest.mark.skipif(shutil.which("podman") is None, reason="podman is not installed")
 def test_podman_that_cannot_start_a_container_is_named(clone):
     """Podman leaves process 1 of a container to catatonit, a package of its own."""
-    hidden = "for folder in /usr/*/podman; do mount -t tmpfs tmpfs $folder; done"
+    hidden = "for folder in /usr/*/podman/; do mount -t tmpfs tmpfs $folder; done"
     run = clone.run(*in_namespace(hidden, "make", "image"), ENGINE="podman")
     assert run.returncode != 0
     error = (
