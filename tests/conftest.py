@@ -274,6 +274,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for name, parent in zip(FOLDERS, (None, os.environ.get(FOLDERS[1])), strict=True):
             os.environ[name] = tempfile.mkdtemp(prefix="lab-tests-", dir=parent)
         Path(os.environ["LAB_TESTS"]).chmod(0o755)
+    tempfile.tempdir = os.environ["LAB_TESTS"]  # of trainings in this process: a worker of xdist does not clean up
     slow = os.environ.get("SLOW") or "0"
     if slow not in ("0", "1"):
         raise pytest.UsageError(f"SLOW={slow} is not 0 or 1")

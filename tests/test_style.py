@@ -19,7 +19,7 @@ def files(*patterns: str) -> list[str]:
 @pytest.mark.parametrize(
     "command",
     [
-        ["shellcheck", "-x", "-P", ".", "docker/bashrc", ".ci/run", *files("*.sh")],
+        ["shellcheck", "-x", "-P", ".", "docker/bashrc", ".ci/run", "tests/faults/bin/nvidia-smi", *files("*.sh")],
         [*PYTHON, "ruff", "check", "."],
         [*PYTHON, "ruff", "format", "--check", "."],
     ],
