@@ -1,7 +1,7 @@
 """What can be wrong: the diagnoses that a check makes, and how one is raised.
 
-Each is in CAUSES of the module that raises it: a line with its id and what it means; below, indented, the fix of all
-lines above it. `…` in a fix stands for what the check fills in. docs/troubleshooting.md is made from there.
+Each is in CAUSES, in the *_errors.py of its check or in output.py: a line with its id and what it means, and below,
+indented, the fix of all lines above it. `…` is what the check fills in. docs/troubleshooting.md is made from there.
 """
 
 from __future__ import annotations

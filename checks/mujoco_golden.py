@@ -107,7 +107,11 @@ def main(argv: list[str] | None = None) -> int:
         old = load()
         print(f"golden: mujoco {old['mujoco']} → {new['mujoco']}")
         for task, rows in new["tasks"].items():
-            found = difference(f"Fetch{task}-v4", rows, old["tasks"][task])
+            recorded = old["tasks"].get(task, [])
+            if len(recorded) != len(rows):
+                print(f"  new      Fetch{task}-v4, {STEPS[task]} steps")
+                continue
+            found = difference(f"Fetch{task}-v4", rows, recorded)
             word = "same   " if found.first_over is None else "differs"
             print(f"  {word}  {found}")
     with written_by_rename(arguments.out) as path:

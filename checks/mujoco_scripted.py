@@ -31,7 +31,7 @@ class State(NamedTuple):
 
 
 def task_of(env_id: str) -> str:
-    """Return Reach, Push, Slide or PickAndPlace."""
+    """Return the task in an id such as FetchReachDense-v4: Reach."""
     return env_id.removeprefix("Fetch").partition("-")[0].removesuffix("Dense")
 
 

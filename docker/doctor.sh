@@ -21,7 +21,10 @@ yes_if() { if "$@"; then echo yes; else echo no; fi; }
 first_of() { "$@" 2>/dev/null | head -n 1 || true; }
 library() { /sbin/ldconfig -p | awk -v name="$1" '$1 == name { print $NF; exit }'; }
 
-use_engine "$([[ $ENGINE == podman ]] && echo podman || echo docker)"
+case $ENGINE in
+  auto | local) use_engine docker ;;
+  *) use_engine "$ENGINE" ;;
+esac
 if engine_answers; then server=$answer; else server=''; fi
 wants_gpu=$(yes_if [ "$EXPECT" = gpu ])
 wants_engine=$([[ $ENGINE == local || ($ENGINE == auto && $EXPECT == cpu && -z $server) ]] && echo no || echo yes)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOCOL = ROOT / "docs/protocol.md"
 TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
 ID = rf"(?:{'|'.join(CHECKS.values())}|output)\.[a-z-]+(?:\.[a-z-]+)?"
-TABLE = re.compile(r"(<!-- (\w+): python tests/pages\.py -->\n\n).*?(\n<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- (\w+): python tests/pages\.py -->\n)[^<]*(?:<(?!!--)[^<]*)*(<!-- end -->)")
 
 
 def raised() -> set[str]:
@@ -57,9 +57,14 @@ def table(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def tables(page: Path) -> list[str]:
+    """The names of the tables that a page has."""
+    return [name for _, name, _ in TABLE.findall(page.read_text())]
+
+
 def made(page: Path) -> str:
     """The text of a page with its tables as the code has them."""
-    return TABLE.sub(lambda found: f"{found[1]}{table(found[2])}{found[3]}", page.read_text())
+    return TABLE.sub(lambda found: f"{found[1]}\n{table(found[2])}\n{found[3]}", page.read_text())
 
 
 if __name__ == "__main__":

@@ -41,6 +41,17 @@ def test_pin_that_one_python_cannot_have_is_refused(resolver):
         resolver.platforms({"requirements.txt": newer})
 
 
+def test_torch_that_one_python_lacks_is_refused(edited):
+    """As when requires-python has grown and make lock-base has not been run."""
+    pin = edited.path / "env/torch-cpu.txt"
+    pin.write_text(pin.read_text().rpartition(" \\\n")[0] + "\n")
+    run = edited.run(".venv/bin/python", "-m", "env.lock", "lock")
+    assert run.returncode == 1
+    assert (
+        f"env/torch-cpu.txt lacks a wheel for one of Python {', '.join(PYTHONS)}\nfix: make lock-base\n" in run.stderr
+    )
+
+
 def test_lock_that_lacks_what_a_package_needs_is_refused(resolver):
     less = re.sub(r"^farama-notifications==(?:.*\n)(?:    .*\n)*", "", LOCKS["requirements.txt"], flags=re.MULTILINE)
     assert less != LOCKS["requirements.txt"]
@@ -53,7 +64,12 @@ def test_fallbacks_to_pure_wheels_are_the_known_ones(tmp_path):
     for machine in MACHINES:
         report = tmp_path / f"{machine}.json"
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--no-deps"]
-        command += ["--only-binary=:all:", "--implementation=cp", "--python-version=3.12", f"--target={tmp_path}/none"]
+        command += [
+            "--only-binary=:all:",
+            "--implementation=cp",
+            f"--python-version={PYTHONS[-1]}",
+            f"--target={tmp_path}/none",
+        ]
         command += [
             f"--platform=manylinux{version}_{machine}" for version in ("_2_31", "_2_28", "_2_27", "_2_17", "2014")
         ]

@@ -25,7 +25,7 @@ def commands() -> list[str]:
 
 def assert_verified(clone: Clone, output: str) -> None:
     """The deliverables are there, and are what they are said to be."""
-    words = [line.split()[1] for line in output.splitlines()[:6]]
+    words = [line.split()[1] for line in output.splitlines()[: 2 + len(CHECKS)]]
     assert words == ["image", "venv", *CHECKS.values()]
     assert output.splitlines()[-1] == "verified: smoke_frame.png, ppo_smoke.zip, proof/"
     for check in CHECKS.values():
@@ -52,7 +52,7 @@ def test_readmes_training_works(lab):
     (lab.path / "proof").mkdir(exist_ok=True)
     (lab.path / "proof/train.py").write_text(program)
     lab.ok("docker/dev.sh", "python", "proof/train.py")
-    assert PPO.load(lab.path / "proof/mine.zip", device="cpu").num_timesteps >= 4_000
+    assert PPO.load(lab.path / "proof/mine.zip", device="cpu").num_timesteps >= 2_000
 
 
 @pytest.mark.slow
@@ -76,6 +76,8 @@ def test_every_cause_is_explained_injected_and_in_the_table():
     assert len(known) > 60
     assert known == pages.raised()
     assert {cause for cause, *_ in pages.injected()} == known
+    assert pages.tables(pages.TROUBLESHOOTING) == [*CHECKS.values(), "output"]
+    assert pages.tables(pages.PROTOCOL) == ["injected"]
     for page in (pages.PROTOCOL, pages.TROUBLESHOOTING):
         assert pages.made(page) == page.read_text(), "docker/dev.sh python tests/pages.py"
 

@@ -79,6 +79,8 @@ def propose(arguments: argparse.Namespace, uv: Path, environment: dict[str, str]
             raise
         why = f"for Python {PYTHONS[0]}, the oldest that the lab supports, there is no solution: {reason(trouble.said)}"
         raise Trouble(why, "change the bounds in requirements.in, then: make lock") from None
+    if len(hashes(new[TORCH_CPU])["torch"]) < len(PYTHONS) * len(MACHINES):
+        raise Trouble(f"{TORCH_CPU} lacks a wheel for one of Python {', '.join(PYTHONS)}", "make lock-base")
     if new == old:
         print("lock: nothing changes")
         return 0

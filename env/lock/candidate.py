@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from checks import CHECKS
 from env.lock.resolve import ROOT
 from env.uv import Trouble, find_uv
 
@@ -73,7 +74,7 @@ class Candidate:
         golden = self.check("mujoco_golden")
         if golden.returncode == 0:
             print(golden.stdout.rstrip())
-        for check in ("check_gpu", "check_mujoco", "check_render"):
+        for check in (f"check_{name}" for name in CHECKS.values() if name != "train"):
             print(f"lock: testing the candidate: {check}", file=sys.stderr, flush=True)
             run = self.check(check)
             if run.returncode and check in MACHINES_OWN and self.check(check, present=True).returncode:
