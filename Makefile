@@ -26,7 +26,7 @@ SHELL := bash
 ##  TORCH           make kit: 0 leaves torch's CPU wheel out, for machines whose base layer has torch (1)
 ##  IMAGE           make kit: 1 adds the container's image (0)
 ##  UPGRADE         make lock: 1 takes the newest of everything that requirements.in allows (0)
-##  PACKAGE         make lock: takes the newest of this one package, or the version given: mujoco==3.11.0
+##  PACKAGE         make lock: takes the newest of this one package, or the version given: NAME==VERSION
 ##  SLOW            make test: 1 runs the slow tests too (0)
 ##  ONLY            make bench: which questions, such as "a d" (all)
 ##  TURNS           make bench: how often each is measured (5 for a and d, 3 for the others)

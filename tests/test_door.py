@@ -15,6 +15,9 @@ echo 0x10de >/sys/bus/pci/devices/0000:01:00.0/vendor
 echo 0x030200 >/sys/bus/pci/devices/0000:01:00.0/class"""
 
 
+ENGINES = sorted(path.stem for path in (ROOT / "docker/engines").iterdir())
+
+
 @pytest.mark.parametrize("status", [0, 1, 7, 130])
 def test_exit_status_comes_back(lab, status):
     assert lab.run("docker/dev.sh", "bash", "-c", f"exit {status}").returncode == status
@@ -75,7 +78,7 @@ def test_door_works_from_inside_the_lab(lab):
     ("setting", "message"),
     [
         ({"EXPECT": "banana"}, "error: EXPECT=banana is not one of auto, gpu, cpu\nfix: EXPECT=auto\n"),
-        ({"ENGINE": "lxc"}, "error: ENGINE=lxc is not one of auto, docker, podman, local\nfix: ENGINE=auto\n"),
+        ({"ENGINE": "lxc"}, f"error: ENGINE=lxc is not one of auto, {', '.join(ENGINES)}, local\nfix: ENGINE=auto\n"),
         ({"STRICT": "yes"}, "error: STRICT=yes is not 0 or 1\nfix: STRICT=1\n"),
     ],
 )
