@@ -196,7 +196,7 @@ def test_missing_system_library_is_named(lab, library):
 
 
 @pytest.fixture
-def edited(lab, tmp_path):
+def on_edited_robotics(lab, tmp_path):
     """A function that edits a copy of gymnasium-robotics in front of the venv's, and runs the check on it."""
 
     def run(file: str, old: str, new: str) -> subprocess.CompletedProcess:
@@ -270,5 +270,7 @@ FETCH = "fetch/fetch_env.py"
     old='"observation": obs.copy()',
     new='"observation": obs + 1e-12 * np.random.random()',
 )
-def test_environment_that_does_not_do_what_it_should(edited, cause, file, old, new):
-    assert_one_clear_error(edited(file, old, new), "mujoco", cause)
+def test_environment_that_does_not_do_what_it_should(on_edited_robotics, cause, file, old, new):
+    run = on_edited_robotics(file, old, new)
+    assert_one_clear_error(run, "mujoco", cause)
+    assert (cause == "mujoco.warnings") == ("mjWARN_" in run.stderr), "which warning"
