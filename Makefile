@@ -41,7 +41,7 @@ image: ## build the container's image, unless it is current; nothing for the loc
 
 .PHONY: venv
 venv: image ## build .venv from requirements.txt, unless it is current
-	$(LAB) docker/venv_verdict.sh
+	@docker/venv.sh
 
 .PHONY: check-gpu
 check-gpu: venv ## does the GPU compute, and compute right?
@@ -107,6 +107,10 @@ bench: venv ## how fast is all this, against doing without it? the table of docs
 .PHONY: clean
 clean: ## remove all that the lab made here
 	@docker/clean.sh
+
+.PHONY: clean-cache
+clean-cache: ## remove the base layers in the user's cache that no venv stands on
+	@docker/clean_cache.sh
 
 .PHONY: help
 help: ## this page

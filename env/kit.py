@@ -5,7 +5,8 @@
     image.tar     the container's image, where it was asked for
     SHA256SUMS    of all that
 
-Where KIT names one, env/venv_build.py verifies it and takes everything from it. env/lock/wheels.py makes one.
+Where KIT names one, env/base_build.py and env/venv_build.py verify it and take everything from it. env/lock/wheels.py
+makes one.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import sys
 from pathlib import Path
 
 from env.uv import Trouble
-from env.venv_key import LOCK
+from env.venv_key import BASE_LOCKS, LOCK
 
-TORCH = "env/torch-cpu.txt"
-NEEDED = [LOCK, "env/uv.txt", "env/torch-cpu-needs.txt"]
+TORCH, TORCH_NEEDS = BASE_LOCKS
+NEEDED = [LOCK, "env/uv.txt", TORCH_NEEDS]
 
 
 def sha256(path: Path) -> str:
@@ -55,6 +56,15 @@ def verify(folder: Path, needs_torch: bool) -> None:
             raise Trouble(f"the kit was made for another {name} than this one", "make kit, from this commit")
     if needs_torch and about.get("torch") != "yes":
         raise Trouble("the kit has no torch, and neither has this interpreter", "make kit TORCH=1")
+
+
+def taken_from_kit(environment: dict[str, str], needs_torch: bool) -> dict[str, str]:
+    """Return the environment to fetch packages in: all come from the kit where KIT names one. Raises Trouble."""
+    if not environment.get("KIT"):
+        return environment
+    kit = Path(environment["KIT"]).absolute()
+    verify(kit, needs_torch)
+    return offline(environment, kit) | {"KIT": str(kit)}
 
 
 def offline(environment: dict[str, str], folder: Path) -> dict[str, str]:

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from env.venv_key import cache_folder
+
 IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
 UV_IN_IMAGE = Path("/opt/uv")
 HANDED_DOWN = "LAB_UV"  # in the environment: the uv to use, and that the rest of it is under uv's names already
@@ -40,7 +42,7 @@ NOISE = re.compile(r" [+~-] |Using Python|Audited|Resolved| +Buil|WARNING: (Loca
 CAUSES = [  # what pip or uv says, what that means, what helps
     (
         r"No space left|os error 28|Errno 28|Disk quota|os error 122",
-        "the disk is full; a venv takes 1.3 GB, and uv's cache as much",
+        "the disk is full; a venv takes 0.6 GB, torch's base layer 0.8 GB, uv's cache 1.3 GB",
         "df -h . ~/.cache; free some space, then: make venv",
     ),
     (
@@ -134,6 +136,39 @@ def run_watched(command, environment, show=True, again="make venv"):
     raise Trouble(f"{program} failed with status {process.returncode}; its message is above", again, said)
 
 
+def without_index(environment):
+    """Say whether packages may come from find-links alone."""
+    return environment.get("PIP_NO_INDEX", "").lower() in ("1", "on", "t", "true", "y", "yes")
+
+
+def make_venv(uv, environment, folder, *options):
+    """Make an empty venv of this interpreter in `folder`, which can be renamed."""
+    options = ["--quiet", "--relocatable", "--no-project", "--python", sys.executable, *options]
+    run_watched([uv, "venv", *options, folder], environment)
+
+
+def install(uv, environment, folder, lock, *options, show=True):
+    """Install what `lock` pins, by hash, into the venv in `folder`."""
+    print(f"venv: installing {lock}", file=sys.stderr, flush=True)
+    # Copies, not links: an edit or a fault in this venv must not reach the cache and so the next.
+    options = ["--python", f"{folder}/bin/python", "--link-mode=copy", *options]
+    options += ["--no-index"] if without_index(environment) else []
+    run_watched([uv, "pip", "install", *options, *LOCKED, lock], environment, show)
+
+
+def conduct(build, folder):
+    """Build in `folder`, and say what went wrong; return the exit status."""
+    try:
+        build(folder)
+    except KeyboardInterrupt:
+        print("venv: interrupted; the old one, if any, is untouched", file=sys.stderr)
+        return 130
+    except Trouble as reason:
+        print(f"error: venv: {reason}\nfix: {reason.fix}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def need_pip(environment):
     """Raise Trouble unless the base layer's interpreter has pip, after trying to install it."""
     command = [sys.executable, "-m", "pip", "--version"]
@@ -152,13 +187,12 @@ def find_uv(environment, pin=Path("env/uv.txt")):
     if HANDED_DOWN in environment:
         return Path(environment[HANDED_DOWN])
     lock = hashlib.sha256(pin.read_bytes()).hexdigest()
-    try:
-        cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # a uid without a name, and no HOME
-        raise Trouble("there is no home folder to keep uv in", "export HOME=/a/folder/that/is/yours") from None
     if UV_IN_IMAGE.exists() and f"env/uv.txt {lock}\n" in (IN_IMAGE / ".requirements_hash").read_text():
         return UV_IN_IMAGE
-    folder = cache / "robotics-lab" / f"uv-{lock[:12]}-{platform.machine()}"
+    try:
+        folder = cache_folder() / f"uv-{lock[:12]}-{platform.machine()}"
+    except RuntimeError:  # a uid without a name, and no HOME
+        raise Trouble("there is no home folder to keep uv in", "export HOME=/a/folder/that/is/yours") from None
     uv = folder / "bin/uv"
     fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
     options = ["--quiet", "--disable-pip-version-check", "--target", fresh, *LOCKED, pin]

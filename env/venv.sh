@@ -2,11 +2,14 @@
 # The gate: makes sure that $VENV is a tested venv of requirements.txt; if it cannot, says why and leaves the old one.
 #
 # The venv is current if its key (env/venv_key.py) is the one in $VENV/.requirements_hash and every file is as it was
-# installed. If not, a new venv is built beside the old one, and they change places by rename. A run that is killed at any
-# moment is repaired by the next; of two runs at once, one waits.
+# installed, the base layer's included where the lab has made that (env/base.sh). If not, a new venv is built beside the old
+# one, and they change places by rename. A run that is killed at any moment is repaired by the next; of two runs at once, one
+# waits.
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/prelude.sh
+. env/inventory.sh
+. env/base.sh
 
 while [[ $VENV == */ && $VENV != / ]]; do VENV=${VENV%/}; done
 [[ ! -L $VENV ]] || VENV=$(readlink -m -- "$VENV") # a link to a larger disk stays a link
@@ -21,7 +24,7 @@ fi
 program=$(command -v "$PYTHON") ||
   error "PYTHON=$PYTHON is not a program on this machine" "make verify PYTHON=python3.12, or another that is installed" 2
 PYTHON=$program # from here on: another run may build the venv that PATH leads to
-if [[ -e ${PYTHON%/*}/../.requirements_hash ]]; then # a lab's venv is active: take the interpreter under it
+if [[ -e ${PYTHON%/*}/../.requirements_hash ]]; then # a lab's venv or base layer: take the interpreter under it
   PYTHON=$(sed -n 's/^python //p' "${PYTHON%/*}/../.requirements_hash")
   : "${PYTHON:=$(readlink -f "$program")}"
 elif [[ ${PYTHON%/*} -ef $VENV/bin ]]; then # this one, damaged
@@ -31,14 +34,8 @@ fi
 # A `make lock` that was killed while it installed its files: the rest of them follow.
 [[ ! -d .lock.ready ]] || "$PYTHON" -IB env/lock/swap.py
 
-inventory() { # every file of the venv with its size and time, less what Python caches; of torch's 9,000 headers the names
-  (cd -- "$1" && find bin lib pyvenv.cfg .contents -name __pycache__ -prune -o -type d -o -path '*/torch/include/*' -print \
-    -o -printf '%s %T@ %p\n' | LC_ALL=C sort)
-}
-
-damage() { # the first file that is not as it was installed
-  [[ -s $VENV/.inventory ]] || { echo .inventory && return; }
-  inventory "$VENV" 2>/dev/null | LC_ALL=C comm -13 - "$VENV/.inventory" | head -n 1
+base_of() { # KEY: sets base_digest and base, which are empty where the interpreter has torch
+  read -r base_digest base < <(sed -n 's/^base //p' <<<"$1") || true
 }
 
 where() { # of a key, what tells one engine's venv from another's
@@ -46,18 +43,21 @@ where() { # of a key, what tells one engine's venv from another's
 }
 
 is_current() {
-  local asker lost status=0
+  local asker lost base_lost='' status=0
   # Python may start slowly (behind a pyenv shim); the files are looked over meanwhile.
   exec {answer}< <("$PYTHON" -IB env/venv_key.py)
   asker=$!
-  lost=$(damage) || true
+  old_key=$(cat "$VENV/.requirements_hash" 2>/dev/null) || true
+  base_of "$old_key"
+  lost=$(damage "$VENV")
+  [[ -z $base ]] || base_lost=$(base_damage)
   key=$(cat <&"$answer")
   exec {answer}<&-
   wait "$asker" || status=$?
   ((status != 3)) || exit 1 # it has said what is wrong
   [[ $status == 0 && $key == sha256\ * ]] ||
     error "$PYTHON does not work as a Python" "make verify PYTHON=python3.12, or another that does" 2
-  old_key=$(cat "$VENV/.requirements_hash" 2>/dev/null) || true
+  base_of "$key"
   if [[ ! -d $VENV ]]; then
     reason="there is none yet"
   elif [[ -z $old_key ]]; then
@@ -65,7 +65,9 @@ is_current() {
   elif [[ $key != "$old_key" ]]; then
     reason="changed: $(LC_ALL=C comm -23 <(sort <<<"$key") <(sort <<<"$old_key") | grep -v ^sha256 | cut -d' ' -f1 | paste -sd' ')"
   elif [[ -n $lost ]]; then
-    reason="damaged: ${lost##* } is not as installed"
+    reason=$lost
+  elif [[ -n $base_lost ]]; then
+    reason="its base layer: $base_lost"
   else
     return 0
   fi
@@ -90,11 +92,16 @@ if ! is_current && [[ -d $VENV && $key == "$(cat "$parked/.requirements_hash" 2>
 fi
 is_current && exit
 
-echo "venv: building $VENV ($reason)" >&2
 STRICT=0 env/system/install.sh
+trap 'exit 143' TERM HUP # once the build has ended, and not while it writes
+if [[ -n $base ]]; then
+  ensure_base
+  is_current && exit
+  name_venv
+fi
+echo "venv: building $VENV ($reason)" >&2
 rm -rf -- "$new" "$old"
 trap 'rm -rf -- "$new"' EXIT
-trap 'exit 143' TERM HUP # once the build has ended, and not while it writes
 "$PYTHON" -IB env/venv_build.py "$new" || exit
 { inventory "$new" >"$new/.inventory" && echo "$key" >"$new/.requirements_hash"; } ||
   error "venv: the stamp could not be written" "df -h .; then: make venv"

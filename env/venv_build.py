@@ -7,43 +7,40 @@ Run by env/venv.sh, the gate, with the interpreter of the base layer, once env/v
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # which -I leaves out
-from env.kit import offline, verify
-from env.uv import IN_IMAGE, LOCKED, Trouble, find_uv, own_environment, run_watched, uv_environment
-from env.venv_key import base_torch, key
+from env.kit import taken_from_kit
+from env.uv import (
+    IN_IMAGE,
+    Trouble,
+    conduct,
+    find_uv,
+    install,
+    make_venv,
+    own_environment,
+    run_watched,
+    uv_environment,
+)
+from env.venv_key import BASE_LOCKS, LOCK, base_torch, key, labs_base
 
 del sys.path[0]
 
 
 def install_packages(uv, folder, environment):
-    """Make a venv in `folder` and install the locks into it: the project layer only, where the base has torch."""
+    """Make a venv in `folder` that sees the base layer, and install the lock into it."""
     environment = uv_environment(environment)
-    no_index = (
-        ["--no-index"] if environment.get("PIP_NO_INDEX", "").lower() in ("1", "on", "t", "true", "y", "yes") else []
-    )
-
-    def install(*arguments, show=True):
-        # Copies, not links: an edit or a fault in this venv must not reach the cache and so the next.
-        options = ["--python", f"{folder}/bin/python", "--link-mode=copy", *no_index]
-        print(f"venv: installing {arguments[-1]}", file=sys.stderr, flush=True)
-        run_watched([uv, "pip", "install", *options, *arguments], environment, show)
-
-    options = ["--quiet", "--relocatable", "--system-site-packages", "--no-project", "--prompt", "robotics-lab"]
-    run_watched([uv, "venv", *options, "--python", sys.executable, folder], environment)
+    make_venv(uv, environment, folder, "--system-site-packages", "--prompt", "robotics-lab")
+    base = [base_torch()[1]] if labs_base() else []
     if sys.prefix != sys.base_prefix:
         # --system-site-packages means those of the interpreter under the base layer's own venv.
-        inherited = [path for path in sys.path if Path(sys.prefix) in Path(path).parents and Path(path).is_dir()]
+        base += [path for path in sys.path if Path(sys.prefix) in Path(path).parents and Path(path).is_dir()]
+    if base:
         site_packages = next(Path(folder).glob("lib/python*/site-packages"))
-        (site_packages / "base-layer.pth").write_text("".join(f"{path}\n" for path in inherited))
-    install(*LOCKED, "requirements.txt")
-    if not base_torch():
-        install_torch(install, environment.get("UV_FIND_LINKS"), no_index)
-        install(*LOCKED, "env/torch-cpu-needs.txt")
+        (site_packages / "base-layer.pth").write_text("".join(f"{path}\n" for path in base))
+    install(uv, environment, folder, LOCK)
 
 
 def in_image():
@@ -58,11 +55,7 @@ def in_image():
 
 def build(folder):
     """Build a venv in `folder`, with the project if it is here, and test it."""
-    environment = own_environment()
-    if environment.get("KIT"):
-        kit = Path(environment["KIT"]).absolute()
-        verify(kit, needs_torch=base_torch() is None)
-        environment = offline(environment, kit) | {"KIT": str(kit)}
+    environment = taken_from_kit(own_environment(), needs_torch=False)
     python = f"{folder}/bin/python"
     uv = find_uv(environment)
     if in_image():
@@ -77,7 +70,7 @@ def build(folder):
         options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
         run_watched([uv, "pip", "install", "--python", python, *options, "--editable", "."], environment)
     contents = subprocess.run(
-        [python, "-P", "env/venv_contents.py", *map(str, base_torch() or ())],
+        [python, "-P", "env/venv_contents.py", *map(str, base_torch()), *(BASE_LOCKS if labs_base() else [])],
         env={**environment, "PYTHONNOUSERSITE": "1"},
         stdout=subprocess.PIPE,
         text=True,
@@ -87,32 +80,5 @@ def build(folder):
     (Path(folder) / ".contents").write_text(contents.stdout)
 
 
-def install_torch(install, find_links, no_index):
-    """Install torch's CPU wheel: from find-links without asking an index, else from torch's own index."""
-    lock = "env/torch-cpu.txt"
-    if no_index:
-        return install(*LOCKED, lock)
-    if find_links:
-        try:
-            return install("--no-index", *LOCKED, lock, show=False)
-        except Trouble:
-            print("venv: find-links has no torch for this machine; asking torch's index", file=sys.stderr)
-    index = re.search(r"^# index: (\S+)", Path(lock).read_text(), re.MULTILINE).group(1)
-    return install("--default-index", index, *LOCKED, lock)
-
-
-def main(folder):
-    """Build; return the exit status."""
-    try:
-        build(folder)
-    except KeyboardInterrupt:
-        print("venv: interrupted; the old one, if any, is untouched", file=sys.stderr)
-        return 130
-    except Trouble as reason:
-        print(f"error: venv: {reason}\nfix: {reason.fix}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(conduct(build, sys.argv[1]))

@@ -1,9 +1,10 @@
 """Does this venv hold what the lock says, and the base layer's torch? Run by env/venv_build.py in a new venv.
 
-    .venv/bin/python -P env/venv_contents.py [TORCH_VERSION TORCH_FOLDER]
+    .venv/bin/python -P env/venv_contents.py TORCH_VERSION TORCH_FOLDER [BASE_LOCK …]
 
-Passes when every pin is installed in the venv at its version, torch is the base layer's (the arguments;
-without them: the CPU wheel's) and recent enough for Stable-Baselines3, and everything imports.
+Passes when every pin is installed in the venv at its version, torch is the base layer's (the arguments) and
+recent enough for Stable-Baselines3, and everything imports. Where the lab has made the base layer, from BASE_LOCKs,
+these too are installed, and lack nothing.
 Prints the line that says so, which the builder keeps in the venv as .contents.
 """
 
@@ -20,11 +21,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 IMPORTS = ["gymnasium", "gymnasium_robotics", "imageio", "mujoco", "stable_baselines3", "tensorboard", "torch"]
-CPU_LOCKS = ["env/torch-cpu.txt", "env/torch-cpu-needs.txt"]
 
 
-def differences(locks: list[str]) -> list[str]:
-    """Say where the venv's own packages are not what `locks` pin."""
+def differences(locks: list[str], where: Path) -> list[str]:
+    """Say where the packages under `where` are not what `locks` pin."""
     found = []
     for lock in locks:
         for name, wanted in re.findall(r"^([\w.-]+)==(\S+)", Path(lock).read_text(), re.MULTILINE):
@@ -35,8 +35,8 @@ def differences(locks: list[str]) -> list[str]:
                 continue
             if there.version != wanted:
                 found.append(f"{name} is {there.version}, {lock} says {wanted}")
-            elif Path(sys.prefix) not in Path(str(there.locate_file(""))).parents:
-                found.append(f"{name} comes from {there.locate_file('')}, not from the venv")
+            elif not Path(str(there.locate_file(""))).is_relative_to(where):
+                found.append(f"{name} comes from {there.locate_file('')}, not from {where}")
     return found
 
 
@@ -50,14 +50,17 @@ def missing(requirement: Requirement) -> list[str]:
     return [] if fits else [f"torch needs {requirement}, and {version} is locked"]
 
 
-def torch_differences(base: list[str]) -> list[str]:
-    """Say where torch is not the base layer's, or not one that Stable-Baselines3 takes."""
+def torch_differences(version: str, folder: str, locked: bool) -> list[str]:
+    """Say where torch is not the base layer's, or lacks what it needs where the lab has `locked` that.
+
+    And where it is not one that Stable-Baselines3 takes.
+    """
     torch = distribution("torch")
-    folder = str(torch.locate_file(""))
+    here = str(torch.locate_file(""))
     found = []
-    if base and [torch.version, folder] != base:
-        found.append(f"torch is {torch.version} from {folder}; the base layer's is {base[0]} from {base[1]}")
-    for requirement in [] if base else map(Requirement, requires("torch") or []):
+    if (torch.version, here) != (version, folder):
+        found.append(f"torch is {torch.version} from {here}; the base layer's is {version} from {folder}")
+    for requirement in map(Requirement, (requires("torch") or []) if locked else []):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             found += missing(requirement)
     for requirement in map(Requirement, requires("stable-baselines3") or []):
@@ -69,9 +72,9 @@ def torch_differences(base: list[str]) -> list[str]:
 
 def main() -> int:
     """Print what is wrong to stderr, or the proof; return the exit status."""
-    base = sys.argv[1:]
-    locks = ["requirements.txt"] + ([] if base else CPU_LOCKS)
-    wrong = differences(locks) + torch_differences(base)
+    version, folder, *base_locks = sys.argv[1:]
+    wrong = differences(["requirements.txt"], Path(sys.prefix)) + differences(base_locks, Path(folder))
+    wrong += torch_differences(version, folder, locked=bool(base_locks))
     for name in IMPORTS + (["checks"] if Path("checks").is_dir() else []):
         try:
             with redirect_stderr(StringIO()):  # gymnasium-robotics prints advice about its other environments
@@ -81,9 +84,8 @@ def main() -> int:
     if wrong:
         print(*(f"  {line}" for line in wrong), sep="\n", file=sys.stderr)
         return 1
-    torch = distribution("torch")
-    source = f"the base layer's, {base[1]}" if base else "the CPU wheel of env/torch-cpu.txt"
-    print(f"python {sys.version.split()[0]} · torch {torch.version} ({source})")
+    source = f"the CPU wheel of {base_locks[0]}" if base_locks else f"the base layer's, {folder}"
+    print(f"python {sys.version.split()[0]} · torch {version} ({source})")
     return 0
 
 

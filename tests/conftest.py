@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -55,25 +56,17 @@ def make_base_layer(folder: Path, torch_version: str = "") -> str:
     """Make an interpreter that has torch, as NVIDIA's image has one: a venv with links to the torch of this one."""
     subprocess.run([bare_python(), "-m", "venv", "--without-pip", folder], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    here = Path(sys.prefix) / packages.relative_to(folder)
+    torch = distribution("torch")
     needs = re.findall(r"^([\w.-]+)==", (ROOT / "env/torch-cpu-needs.txt").read_text(), re.MULTILINE)
-    for name in ["torch", "torchgen", "functorch", "pip", *needs]:
-        (packages / name).symlink_to(here / name)
-    (info,) = here.glob("torch-*.dist-info")
-    metadata, version = (info / "METADATA").read_text(), torch_version or info.name[len("torch-") : -len(".dist-info")]
+    for name in ["torch", "torchgen", "functorch", *needs]:
+        (packages / name).symlink_to(torch.locate_file(name))
+    (packages / "pip").symlink_to(distribution("pip").locate_file("pip"))
+    metadata, version = torch.read_text("METADATA"), torch_version or torch.version
     (packages / f"torch-{version}.dist-info").mkdir()
     (packages / f"torch-{version}.dist-info/METADATA").write_text(
         re.sub(r"^Version: .*$", f"Version: {version}", metadata, count=1, flags=re.MULTILINE)
     )
     return str(folder / "bin/python")
-
-
-@functools.cache
-def base_python() -> str:
-    """An interpreter that has torch, so that the clones' venvs need no copy of it: half of a venv."""
-    if not list(Path(sys.prefix).glob("lib/python*/site-packages/torch-*.dist-info")):
-        return bare_python()  # which has torch
-    return make_base_layer(Path(tempfile.mkdtemp(prefix="base-", dir=os.environ["LAB_TESTS"])) / "layer")
 
 
 def locked(package: str) -> str:
@@ -100,7 +93,11 @@ class Clone:
         self.environment = {name: value for name, value in os.environ.items() if name not in INHERITED}
         path = os.environ["PATH"].split(":")
         self.environment["PATH"] = ":".join(folder for folder in path if folder != f"{sys.prefix}/bin")
-        self.environment |= {"PYTHON": base_python(), "ENGINE": "local"}
+        self.environment |= {
+            "PYTHON": bare_python(),
+            "ENGINE": "local",
+            "XDG_CACHE_HOME": os.environ["LAB_TESTS_CACHE"],
+        }
 
     @property
     def venv(self) -> Path:
@@ -150,10 +147,9 @@ def site_packages(clone: Clone) -> Path:
     return folder
 
 
-def base_torch(clone: Clone) -> list[str]:
-    """Version and folder of the base layer's torch; nothing where the venv has its own."""
-    (line,) = [line for line in stamp(clone).splitlines() if line.startswith("torch ")]
-    return [] if line.endswith("env/torch-cpu.txt") else line.split(" ", 2)[1:]
+def base_torch(clone: Clone) -> tuple[str, str]:
+    """Version and folder of the base layer's torch."""
+    return re.search(r"^torch (\S+) (.+)$", stamp(clone), re.MULTILINE).groups()
 
 
 def assert_right(clone: Clone) -> None:
@@ -169,15 +165,8 @@ def assert_right(clone: Clone) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """A fresh clone, without a venv, on a base layer that has torch."""
+    """A fresh clone, without a venv."""
     return Clone(tmp_path / "a fresh clone")
-
-
-@pytest.fixture
-def bare_clone(clone: Clone) -> Clone:
-    """A fresh clone, without a venv, on the interpreter of a laptop: torch's CPU wheel will be in its venv."""
-    clone.environment["PYTHON"] = bare_python()
-    return clone
 
 
 @pytest.fixture(scope="session")
@@ -261,6 +250,14 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.shutdown()
 
 
+def make_cache(folder: Path) -> str:
+    """Make a cache, of which pip's and uv's parts are those of this machine."""
+    folder.mkdir()
+    for name in ("pip", "uv"):
+        (folder / name).symlink_to(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name)
+    return str(folder)
+
+
 FOLDERS = ("LAB_TESTS", "PYTEST_DEBUG_TEMPROOT")  # what is large, and every uid must reach; what pytest makes
 
 
@@ -274,6 +271,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for name, parent in zip(FOLDERS, (None, os.environ.get(FOLDERS[1])), strict=True):
             os.environ[name] = tempfile.mkdtemp(prefix="lab-tests-", dir=parent)
         Path(os.environ["LAB_TESTS"]).chmod(0o755)
+        os.environ["LAB_TESTS_CACHE"] = make_cache(Path(os.environ["LAB_TESTS"]) / "cache")
     tempfile.tempdir = os.environ["LAB_TESTS"]  # of trainings in this process: a worker of xdist does not clean up
     slow = os.environ.get("SLOW") or "0"
     if slow not in ("0", "1"):

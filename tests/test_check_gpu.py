@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, in_namespace
+from conftest import ROOT, base_torch, in_namespace
 from verdicts import LAB, ask, assert_one_clear_error, each_injected, evidence, injects, remedy
 
 from checks import check_gpu
@@ -121,8 +121,7 @@ def test_torch_for_the_cpu_alone_on_a_gpu_machine(lab):
 
 @injects("gpu.torch-import", "libtorch_cpu.so cut off")
 def test_torch_that_does_not_load(lab):
-    """The lab's torch is this one, whether the venv has it or the base layer."""
-    hidden = f"mount --bind /dev/null '{Path(torch.__file__).parent}/lib/libtorch_cpu.so'"
+    hidden = f"mount --bind /dev/null '{base_torch(lab)[1]}/torch/lib/libtorch_cpu.so'"
     command = (".venv/bin/python", "-m", "checks.check_gpu")
     run = lab.run(*in_namespace(hidden, *command), **with_nvidia_smi(GB10))
     assert_one_clear_error(run, "gpu", "gpu.torch-import")

@@ -61,7 +61,6 @@ def test_shell_on_a_terminal_has_the_venv_active(lab):
 def test_users_bashrc_does_not_come_before_the_venv(lab, tmp_path):
     (tmp_path / ".bashrc").write_text("export PATH=/usr/bin:$PATH\n")
     lab.environment["HOME"], home = str(tmp_path), lab.environment["HOME"]
-    lab.environment.setdefault("XDG_CACHE_HOME", f"{home}/.cache")
     try:
         _, screen = on_terminal(lab, ["bash", "docker/dev.sh"], "which python\nexit\n")
     finally:

@@ -44,10 +44,10 @@ def test_kit_holds_a_wheel_for_every_pin_by_its_hash(kit):
     assert [line[66:] for line in listed] == sorted(["kit.txt", *(f"wheels/{path.name}" for path in wheels)])
 
 
-def test_lab_is_built_and_checked_without_any_network(bare_clone, kit, tmp_path):
-    routes = without_network(bare_clone, tmp_path, "cat", "/proc/net/route").stdout.splitlines()
+def test_lab_is_built_and_checked_without_any_network(clone, kit, tmp_path):
+    routes = without_network(clone, tmp_path, "cat", "/proc/net/route").stdout.splitlines()
     assert len(routes) <= 1, "there is a route, and this proves nothing"
-    run = without_network(bare_clone, tmp_path, "make", "check-render", KIT=str(kit))
+    run = without_network(clone, tmp_path, "make", "check-render", KIT=str(kit))
     assert run.returncode == 0, run.stdout + run.stderr
     assert [line.split()[1] for line in run.stdout.splitlines()] == ["image", "venv", "gpu", "mujoco", "render"]
 

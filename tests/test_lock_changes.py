@@ -9,7 +9,7 @@ import re
 import signal
 
 import pytest
-from conftest import Clone, in_namespace, locked
+from conftest import Clone, in_namespace, locked, make_cache
 
 
 def tree(clone: Clone) -> dict[str, str]:
@@ -40,12 +40,16 @@ def test_mujoco_that_breaks_fetch_is_refused_by_the_check_it_fails(edited):
     assert tree(edited) == before
 
 
-def test_added_package_is_one_command_and_the_next_run_does_nothing(clone):
+def test_added_package_is_one_command_and_the_next_run_does_nothing(clone, tmp_path):
+    """And the torch that is tried with it, whose lock changes too, is not put where all clones would share it."""
+    clone.environment["XDG_CACHE_HOME"] = make_cache(tmp_path / "a cache")
     (clone.path / "requirements.in").open("a").write("rich\n")
+    (clone.path / "env/torch-cpu-needs.txt").open("a").write("# a change\n")
     run = clone.ok("make", "lock", UPGRADE="1")
+    assert len(list(tmp_path.glob("a cache/robotics-lab/base-*.venvs"))) == 1
     assert re.search(r"^requirements\.txt:\n(  .*\n)*  \+rich==\S+$", run.stdout, re.MULTILINE)
     assert re.search(r"^speed: [\d,]+ -> [\d,]+ training steps/s", run.stdout, re.MULTILINE)
-    assert re.search(r"^lock: replaced requirements\.txt", run.stdout, re.MULTILINE)
+    assert "lock: replaced requirements.txt, env/torch-cpu-needs.txt;" in run.stdout
     lock = (clone.path / "requirements.txt").read_text()
     assert re.search(r"^rich==\S+ \\\n    --hash=sha256:", lock, re.MULTILINE)
     after = tree(clone)

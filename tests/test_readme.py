@@ -56,9 +56,9 @@ def test_readmes_training_works(lab):
 
 
 @pytest.mark.slow
-def test_readmes_commands_work_in_a_fresh_clone(bare_clone):
-    assert_verified(bare_clone, bare_clone.ok("make", "verify", ENGINE="auto").stdout)
-    assert "building" not in bare_clone.ok("make", "venv").stderr
+def test_readmes_commands_work_in_a_fresh_clone(clone):
+    assert_verified(clone, clone.ok("make", "verify", ENGINE="auto").stdout)
+    assert "building" not in clone.ok("make", "venv").stderr
 
 
 def test_readme_is_short():

@@ -12,6 +12,7 @@ from pathlib import Path
 from checks import CHECKS
 from env.lock.resolve import ROOT
 from env.uv import Trouble, find_uv
+from env.venv_key import BASE_LOCKS
 
 GOLDEN = "checks/mujoco_golden.json"
 TOTAL_STEPS = 4_000  # of the shortened training: it runs, saves and loads, and gives a speed
@@ -30,6 +31,10 @@ class Candidate:
             (folder / name).write_text(text)
         self.environment = environment | {"PYTHON": sys.executable, "VENV": ".venv"}
         self.environment["LAB_UV"] = str(find_uv(environment, folder / "env/uv.txt"))
+        if any(
+            locks.get(name, "") != (ROOT / name).read_text() for name in BASE_LOCKS
+        ):  # a torch on trial is not shared
+            self.environment["LAB_BASE"] = str(folder / ".base")
 
     def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess:
         """Run a command in the copy to its end; its processes do not outlive this one."""

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import base_python, on_terminal, torch_wheel
+from conftest import bare_python, on_terminal, torch_wheel
 from engines import BASE, boxed, docker
 
 UIDS = [0, 1000, 12345]
@@ -125,7 +125,7 @@ def test_signal_without_a_terminal_ends_the_container(box, ending):
 
 def test_host_and_container_take_turns_without_building_anew(place, daemon, box):
     clone = boxed(place / "taking turns", daemon)
-    local = {"ENGINE": "local", "PYTHON": base_python(), "HOME": os.environ["HOME"]}
+    local = {"ENGINE": "local", "PYTHON": bare_python(), "XDG_CACHE_HOME": os.environ["LAB_TESTS_CACHE"]}
     clone.ok("make", "venv")
     clone.ok("make", "venv", **local)
     for settings in ({}, local, {}):

@@ -46,6 +46,24 @@ def test_current_image_is_not_built_again(box):
     assert images() == before
 
 
+def test_current_venv_is_seen_without_a_container(box):
+    host = box.environment["DOCKER_HOST"]
+
+    def containers_of(command: str) -> tuple[str, int]:
+        started = docker(host, "info", "--format", "{{.SystemTime}}")
+        run = box.ok("make", command)
+        until = docker(host, "info", "--format", "{{.SystemTime}}")
+        events = ["events", "--since", started, "--until", until, "--filter", "event=start", "--format", "{{.ID}}"]
+        return run.stdout.splitlines()[-1], len(docker(host, *events).splitlines())
+
+    box.ok("make", "venv")
+    said, containers = containers_of("venv")
+    assert said.startswith("ok        venv     docker · python 3.") and containers == 0
+    next(box.path.glob(".venv/lib/python*/site-packages/mujoco/__init__.py")).unlink()
+    assert containers_of("venv") == (said, 1)
+    assert containers_of("venv") == (said, 0)
+
+
 def test_image_carries_the_hash_that_is_its_tag(box):
     host = box.environment["DOCKER_HOST"]
     tag = re.search(r"robotics-rl:(\w+)", box.ok("make", "image").stdout).group(1)
@@ -55,11 +73,18 @@ def test_image_carries_the_hash_that_is_its_tag(box):
 
 def test_image_has_the_locks_versions_and_what_the_checks_need(box):
     host = box.environment["DOCKER_HOST"]
-    program = "import mujoco, stable_baselines3, torch; print(mujoco.__version__, torch.__version__)"
-    printed = docker(host, "run", "--rm", "--network=none", "robotics-rl:latest", "python", "-c", program)
+    program = (
+        "import imageio, mujoco, numpy, stable_baselines3, torch; print(mujoco.__version__, torch.__version__);"
+        "imageio.mimwrite('/tmp/x.mp4', numpy.zeros((9, 64, 64, 3), 'uint8'), fps=9); print(torch.__file__)"
+    )
+    *_, printed, torch_file = docker(
+        host, "run", "--rm", "--network=none", "robotics-rl:latest", "python", "-c", program
+    ).splitlines()
     locked = re.search(r"^mujoco==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE).group(1)
     torch = re.search(r"^torch==(\S+)", (ROOT / "env/torch-cpu.txt").read_text(), re.MULTILINE).group(1)
-    assert printed.splitlines()[-1] == f"{locked} {torch}"
+    assert printed == f"{locked} {torch}" and torch_file.startswith("/opt/base/lib/python")
+    twice = "ls -d /opt/lab/lib/python*/site-packages/{torch,imageio_ffmpeg/binaries/ffmpeg-*} 2>/dev/null || true"
+    assert docker(host, "run", "--rm", "robotics-rl:latest", "bash", "-c", twice) == ""  # the system has an ffmpeg
     assert "libEGL_nvidia.so.0" in docker(
         host, "run", "--rm", "robotics-rl:latest", "cat", "/usr/share/glvnd/egl_vendor.d/10_nvidia.json"
     )

@@ -62,7 +62,10 @@ def test_on_ngc_the_bases_torch_is_used_and_the_locks_versions_imported(ngc):
     assert f"\nnumpy=={numpy} " in lock and f"\nprotobuf=={protobuf} " in lock
     assert torch == "/usr/local/lib/python3.11/dist-packages/torch/__init__.py"
     assert (
-        ngc.inside("ls -d /opt/lab/lib/python*/site-packages/torch .venv/lib/python*/site-packages/torch; true") == ""
+        ngc.inside(
+            "ls -d /opt/base/* /opt/lab/lib/python*/site-packages/torch .venv/lib/python*/site-packages/torch; true"
+        )
+        == ""
     )
 
 

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Brings the venv up to date, and says in one line what the lab runs on.
+set -euo pipefail
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+. "$root/docker/image.sh"
+. "$root/env/inventory.sh"
+
+is_current_in_image() { # an image stands for every file of the venv's key: seen from here, without starting a container
+  [[ $VENV != /* ]] && grep -qsx "image $image_id" "$root/$VENV/.requirements_hash" && [[ -z $(damage "$root/$VENV") ]]
+}
+
+if ! inside; then
+  choose_engine
+  [[ $ENGINE == local ]] || ensure_image
+fi
+if inside || [[ $ENGINE == local ]] || ! is_current_in_image; then
+  "$root/docker/dev.sh" true
+fi
+cd -- "$root"
+echo "ok        venv     $ENGINE · $(<"$VENV/.contents")"
