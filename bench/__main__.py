@@ -13,11 +13,11 @@ from pathlib import Path
 from subprocess import getoutput
 
 import bench
-from bench import environments, idle, rebuild, render, train, verify
+from bench import environments, fresh, idle, rebuild, render, train, verify
 from bench.table import table
 from bench.timing import LAB, ROOT, SCRATCH, CommandFailed, run
 
-QUESTIONS = {"a": train, "b": environments, "c": rebuild, "d": idle, "e": render, "f": verify}
+QUESTIONS = {"a": train, "b": environments, "c": rebuild, "d": idle, "e": render, "f": verify, "g": fresh}
 TURNS = {"a": 5, "d": 5}  # of the others 3
 RECORD = ROOT / "proof" / "bench.json"
 

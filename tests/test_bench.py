@@ -125,7 +125,7 @@ def test_interrupted_bench_keeps_its_turns(lab):
 def test_command_that_fails_is_named(lab):
     run = lab.run("python3", "-m", "bench", "--only", "c", "--turns", "1", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert run.returncode == 1
-    named = r"^error: bench: docker/dev.sh bench/pip.sh proof/bench/venv-\S+/pip ended with status 1:$"
+    named = r"^error: bench: docker/dev.sh bench/pip.sh proof/bench/venv-\S+/pip torch ended with status 1:$"
     assert len(re.findall(named, run.stderr, re.MULTILINE)) == 1
     assert "No matching distribution" in run.stderr and "\nfix: " in run.stderr and "Traceback" not in run.stderr
     assert not list(lab.path.glob("proof/bench/venv-*"))
