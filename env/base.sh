@@ -16,10 +16,13 @@ ensure_base() { # builds $base unless it is whole; holds it against clean-cache 
   local lock=${base%/*}/base.lock wrong
   wrong=$(base_damage)
   [[ -n $wrong || $base != "${LAB_BASE:-}" ]] || return 0
-  { mkdir -p -- "${base%/*}" && exec {base_lock}>"$lock"; } 2>/dev/null ||
+  if ! { mkdir -p -- "${base%/*}" && exec {base_lock}>"$lock"; } 2>/dev/null; then
+    [[ -n $wrong ]] || return 0 # an administrator's, for others to read
     error "venv: torch cannot be kept in ${base%/*}: it is not writable" "make verify XDG_CACHE_HOME=/a/folder/that/is/yours"
+  fi
   flock --shared "$base_lock"
-  until wrong=$(base_damage) && [[ -z $wrong ]]; do
+  wrong=$(base_damage)
+  while [[ -n $wrong ]]; do
     if ! flock --nonblock "$base_lock"; then
       echo "venv: another run is at work on ${base%/*}; waiting for it" >&2
       flock "$base_lock"
@@ -27,13 +30,14 @@ ensure_base() { # builds $base unless it is whole; holds it against clean-cache 
     wrong=$(base_damage)
     [[ -z $wrong ]] || build_base "$wrong"
     flock --shared "$base_lock"
+    [[ ! -e $base/.requirements_hash ]] || wrong='' # else clean-cache came between
   done
 }
 
 name_venv() { # notes that $VENV is about to stand on $base, which clean-cache therefore keeps
   local path
   path=$(realpath -m -- "$VENV")
-  [[ $base == "${LAB_BASE:-}" ]] || grep -qsxF -- "$path" "$base.venvs" || echo "$path" >>"$base.venvs"
+  [[ ! -w ${base%/*} || $base == "${LAB_BASE:-}" ]] || grep -qsxF -- "$path" "$base.venvs" || echo "$path" >>"$base.venvs"
 }
 
 build_base() { # WHY: build $base beside, and put it in place

@@ -141,6 +141,16 @@ def test_cache_that_cannot_be_written_is_one_clear_error(clone):
     assert not clone.venv.exists()
 
 
+def test_cache_of_an_administrators_is_read(lab, clone):
+    """Mounted read-only; uv's own cache is the user's."""
+    cache = clone.environment["XDG_CACHE_HOME"]
+    read_only = (
+        f"mount --bind '{cache}/robotics-lab' '{cache}/robotics-lab'; mount -o remount,bind,ro '{cache}/robotics-lab'"
+    )
+    run = clone.ok(*in_namespace(read_only, "make", "venv"))
+    assert "base layer" not in run.stderr and base_layer(clone) == base_layer(lab)
+
+
 def test_no_home_is_one_clear_error(clone):
     """As a uid without a name has none, in a container that is not the lab's."""
     nameless = "for file in passwd nsswitch.conf; do mount --bind /dev/null /etc/$file; done; unset HOME XDG_CACHE_HOME"
