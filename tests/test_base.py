@@ -79,7 +79,12 @@ def alone(tmp_path_factory) -> Clone:
     return clone
 
 
-@pytest.mark.parametrize("fault", ["all gone", "stamp gone", "file gone", "file cut short"])
+SLOW = pytest.mark.slow  # a base layer is 0.8 GB: of each group one is quick
+
+
+@pytest.mark.parametrize(
+    "fault", ["file cut short", *(pytest.param(fault, marks=SLOW) for fault in ("all gone", "stamp gone", "file gone"))]
+)
 def test_damaged_base_layer_is_built_again_and_the_venv_stays(alone, fault):
     venv, base, torch = identity(alone), base_layer(alone), Path(base_torch(alone)[1], "torch")
     if fault == "all gone":
@@ -98,7 +103,14 @@ def test_damaged_base_layer_is_built_again_and_the_venv_stays(alone, fault):
     assert_whole(alone)
 
 
-@pytest.mark.parametrize("moment", ["building the base layer", "env/torch-cpu.txt", "env/torch-cpu-needs.txt"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "env/torch-cpu.txt",
+        pytest.param("building the base layer", marks=SLOW),
+        pytest.param("env/torch-cpu-needs.txt", marks=SLOW),
+    ],
+)
 def test_killed_build_is_repaired_by_the_next(alone, moment):
     shutil.rmtree(base_layer(alone))
     build = alone.start("make", "venv")
