@@ -25,7 +25,7 @@ def start_server() -> None:
 
 
 def smoke_environments(n_envs: int, seed: int):
-    """Return the smoke environments as a SubprocVecEnv: seeded from `seed` on, looking up their joints once."""
+    """Return the smoke environments as a SubprocVecEnv: seeded from `seed` on, looking up no name twice."""
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import SubprocVecEnv
 

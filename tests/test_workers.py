@@ -19,7 +19,7 @@ N_ENVS = 2
 
 
 def test_rollouts_are_those_of_the_environments_as_they_come():
-    """Joints looked up once, in other processes: equal to the last bit to gymnasium-robotics' own."""
+    """Names looked up once, in other processes: equal to the last bit to gymnasium-robotics' own."""
     with (
         closing(train_workers.smoke_environments(N_ENVS, seed=1)) as ours,
         closing(make_vec_env(fetch.SMOKE_ENV, N_ENVS, seed=1)) as plain,
