@@ -55,11 +55,14 @@ def nearest_divisor(number: int, target: int, least: int = 1) -> int:
 
 
 @contextmanager
-def environments(n_envs: int, seed: int) -> Iterator:
-    """Make the environments to train and to evaluate in. Raises Failure where a process of theirs ends."""
+def environments(n_envs: int, seed: int, stepped_by: str) -> Iterator:
+    """Make the environments to train and to evaluate in. Raises Failure where one cannot be, or its process ends."""
     env = None
     try:
-        env = train_workers.smoke_environments(n_envs, seed)
+        try:
+            env = train_workers.smoke_environments(n_envs, seed, stepped_by)
+        except train_errors.RAISED as error:
+            raise train_errors.meaning(error, 0) from error
         yield env
         env.close()  # after an error they end with this process
     except (EOFError, ConnectionError) as reason:
@@ -109,7 +112,7 @@ def train(arguments: argparse.Namespace, device: str, env, evidence: Evidence):
         started = time.perf_counter()
         model.learn(arguments.total_steps, callback=log, tb_log_name="ppo_smoke")
         seconds = time.perf_counter() - started
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except train_errors.RAISED as error:
         raise train_errors.meaning(error, log.num_timesteps) from error
     after = dict(model.policy.named_parameters())
     unmoved = [name for name, value in after.items() if torch.equal(before[name], value)]
@@ -205,8 +208,13 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
         ) from reason
     from checks import train_preload  # noqa: F401  # as the server does meanwhile
 
+    stepped_by, why = (arguments.vec_env, "--vec-env") if arguments.vec_env else train_workers.fastest()
+    evidence["vec_env"] = {"stepped_by": stepped_by, "why": why}
     # First, so that an output that cannot be written fails before 50,000 steps are spent.
-    with written_by_rename(arguments.out) as checkpoint, environments(arguments.n_envs, arguments.seed) as env:
+    with (
+        written_by_rename(arguments.out) as checkpoint,
+        environments(arguments.n_envs, arguments.seed, stepped_by) as env,
+    ):
         model = train(arguments, device, env, evidence)
         model.save(checkpoint)
         replay(model, checkpoint, device, evidence)
@@ -241,6 +249,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument("--n-envs", type=positive, default=N_ENVS, help="parallel environments (%(default)s)")
     arguments.add_argument(
         "--total-steps", type=positive, default=TOTAL_STEPS, help="a multiple of --n-envs (%(default)s)"
+    )
+    arguments.add_argument(
+        "--vec-env",
+        choices=["threads", "processes"],
+        help=f"what steps the environments (processes from {train_workers.PROCESSES_FROM} cores on, else threads)",
     )
     arguments.add_argument("--seed", type=int, default=SEED, help="of networks, environments and actions (%(default)s)")
     arguments.add_argument(

@@ -30,6 +30,9 @@ train.not-learning the policy is no better than random, or than before
     tensorboard --logdir proof/tensorboard; make check-mujoco
 """
 
+# What the training loop and its environments raise.
+RAISED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 # Pattern of the message, and the cause. The first that matches counts.
 PATTERNS = (
     (r"invalid values|\bnan\b|\binf\b", "train.not-finite"),

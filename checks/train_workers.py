@@ -1,8 +1,8 @@
-"""The processes beside the one that trains: eight that step an environment each, and one that replays the checkpoint.
+"""What steps the environments of a training, threads or processes; and the process that replays the checkpoint.
 
-They are forked from a server (multiprocessing's forkserver), which imports torch while the process that trains does the
-same. Forked from that process itself, they would hold copies of each other's pipes, and it would wait for one that was
-killed without end.
+Processes are forked from a server (multiprocessing's forkserver), which imports torch while the process that trains
+does the same. Forked from that process itself, they would hold copies of each other's pipes, and it would wait for one
+that was killed without end.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from checks import cores
+
+PROCESSES_FROM = 5  # cores; with four they are as fast as threads, with eight faster by a third (docs/numbers.md)
+
 
 def start_server() -> None:
     """Start the server, and do not wait for it. Does nothing when it runs."""
@@ -24,15 +28,26 @@ def start_server() -> None:
     signal.signal(signal.SIGINT, before)
 
 
-def smoke_environments(n_envs: int, seed: int):
-    """Return the smoke environments as a SubprocVecEnv: seeded from `seed` on, looking up no name twice."""
+def fastest() -> tuple[str, str]:
+    """Return how environments are stepped fastest here, `threads` or `processes`, and why."""
+    count = cores.allowed()
+    return "threads" if count < PROCESSES_FROM else "processes", f"cores: {count}"
+
+
+def smoke_environments(n_envs: int, seed: int, stepped_by: str | None = None):
+    """Return the smoke environments as a VecEnv: seeded from `seed` on, looking up no name twice.
+
+    They are stepped by `threads` or `processes`, by default by what is fastest here. Every digit is the same.
+    """
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import SubprocVecEnv
 
     from checks import fetch
+    from checks.train_threads import ThreadVecEnv
 
     start_server()  # from which SubprocVecEnv forks by default
-    return make_vec_env(fetch.SMOKE_ENV, n_envs, seed, wrapper_class=fetch.faster, vec_env_cls=SubprocVecEnv)
+    vec_env = {"threads": ThreadVecEnv, "processes": SubprocVecEnv}[stepped_by or fastest()[0]]
+    return make_vec_env(fetch.SMOKE_ENV, n_envs, seed, wrapper_class=fetch.faster, vec_env_cls=vec_env)
 
 
 def how_one_ended(processes: list[multiprocessing.Process]) -> str:

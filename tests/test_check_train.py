@@ -35,7 +35,7 @@ class Trained(NamedTuple):
 @pytest.fixture(scope="module")
 def trained(lab, tmp_path_factory) -> Trained:
     out = tmp_path_factory.mktemp("trained") / "short.zip"
-    run = lab.ok(*LAB, "checks", "ppo-smoke", *TRAINING, str(out))
+    run = lab.ok(*LAB, "checks", "ppo-smoke", "--vec-env", "processes", *TRAINING, str(out))
     return Trained(run.stdout, evidence(lab, "train")["evidence"], out)
 
 
@@ -49,8 +49,9 @@ def test_checkpoint_is_trained_for_exactly_the_steps_asked_for(trained):
 
 
 def test_same_seed_trains_the_same_policy(trained, tmp_path):
-    """In another process, which may have trained before."""
-    again = ask(check_train, *TRAINING, str(tmp_path / "again.zip")).record["evidence"]
+    """In another process, which may have trained before, and with threads instead of processes."""
+    again = ask(check_train, "--vec-env", "threads", *TRAINING, str(tmp_path / "again.zip")).record["evidence"]
+    assert [each["vec_env"]["stepped_by"] for each in (trained.evidence, again)] == ["processes", "threads"]
     for result in ("learning_curve", "largest_parameter_change", "mean_return"):
         assert again[result] == trained.evidence[result], result
 
@@ -191,12 +192,13 @@ def test_training_that_does_not_learn_is_a_failure(brief, monkeypatch, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("stepped_by", ["threads", "processes"])
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_ended_training_leaves_the_earlier_checkpoint(lab, tmp_path, ending):
+def test_ended_training_leaves_the_earlier_checkpoint(lab, tmp_path, ending, stepped_by):
     out = tmp_path / "ppo.zip"
     out.write_bytes(b"an earlier, good checkpoint")
     n_envs, total = 2, 40_000
-    options = ("--n-envs", str(n_envs), "--total-steps", str(total), "--out", str(out))
+    options = ("--n-envs", str(n_envs), "--total-steps", str(total), "--vec-env", stepped_by, "--out", str(out))
     process = lab.start(*LAB, "checks", "ppo-smoke", *options)
     rollout = n_envs * check_train.ROLLOUT_STEPS
     assert f"train: {rollout:,} of {total:,}" in next(line for line in process.stderr if line.startswith("train: "))
