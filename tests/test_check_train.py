@@ -15,9 +15,11 @@ import stable_baselines3
 import torch
 from conftest import in_namespace
 from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
 from verdicts import LAB, SHORT, ask, assert_one_clear_error, each_injected, evidence, injects, remedy
 
 from checks import check_train, fetch
+from checks.train_acting import acting_on_cpu
 from checks.train_errors import meaning
 
 STEPS = 1000  # two rollouts of two environments
@@ -54,6 +56,23 @@ def test_same_seed_trains_the_same_policy(trained, tmp_path):
     assert [each["vec_env"]["stepped_by"] for each in (trained.evidence, again)] == ["processes", "threads"]
     for result in ("learning_curve", "largest_parameter_change", "mean_return"):
         assert again[result] == trained.evidence[result], result
+
+
+def test_acting_on_a_copy_of_the_policy_changes_no_digit(tmp_path):
+    """Both on the CPU here, where a copy must do as the policy itself does; it is neither left behind nor saved."""
+    trained = []
+    for algorithm in (PPO, acting_on_cpu(PPO)):
+        env = make_vec_env(fetch.SMOKE_ENV, 2, seed=0)
+        model = algorithm("MultiInputPolicy", env, n_steps=20, batch_size=20, seed=0, device="cpu")
+        policy = model.policy
+        model.learn(80)
+        assert model.policy is policy
+        model.save(tmp_path / "ppo.zip")
+        trained.append(PPO.load(tmp_path / "ppo.zip", device="cpu"))
+    plain, acting = (vars(model) for model in trained)
+    assert plain.keys() == acting.keys()
+    plain, acting = (model.policy.state_dict() for model in trained)
+    assert all(torch.equal(plain[name], acting[name]) for name in plain)
 
 
 # Faults: one attribute each, replaced in a training that is the real one but for it.
