@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Makes the lab's venv in FOLDER, $1, as one would without the lab: the stock venv, pip, and the same locks. With `torch` for
-# $2 its own torch too, from the CPU wheel; else over the base layer that the lab's venv stands on.
+# $2 its own torch too, from the CPU wheel; else over the base layer that the lab's venv stands on, whose torch may ask for
+# other versions than the lock has, so that pip must not look.
 set -euo pipefail
 python=$(sed -n 's/^python //p' "${VIRTUAL_ENV:?}/.requirements_hash")
-locks=(-r requirements.txt)
+locks=(--no-deps -r requirements.txt)
 "$python" -m venv --system-site-packages "${1:?}"
 if [[ ${2:-} == torch ]]; then
-  locks+=(-r env/torch-cpu.txt -r env/torch-cpu-needs.txt)
+  locks=(-r requirements.txt -r env/torch-cpu.txt -r env/torch-cpu-needs.txt)
   if [[ -z ${PIP_FIND_LINKS:-} ]] && ! "$python" -m pip config get global.find-links &>/dev/null; then
     locks+=(--extra-index-url "$(sed -n 's/^# index: //p' env/torch-cpu.txt)")
   fi # else the wheel is where pip is told to look, and that index may be out of reach
