@@ -86,7 +86,10 @@ def own_environment():
 def pip_settings(environment):
     """Return what pip is configured with, by option name; uv does not read pip's configuration."""
     command = [sys.executable, "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    listed = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if listed.returncode:
+        need_pip(environment)
+        listed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     sections = ("global", "install", ":env:")  # the later ones win
     found = {}
     for line in listed.stdout.splitlines():
@@ -101,7 +104,6 @@ def uv_environment(environment):
     """Return `environment` with what pip is configured with under uv's names; uv's own settings win."""
     if HANDED_DOWN in environment or environment.get("KIT"):
         return environment
-    need_pip(environment)
     pip = pip_settings(environment)
     return {
         **{variable: ",".join(pip[option].split()) for option, variable in UV_NAMES.items() if pip.get(option)},
