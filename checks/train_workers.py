@@ -45,8 +45,9 @@ def smoke_environments(n_envs: int, seed: int, stepped_by: str | None = None):
     from checks import fetch
     from checks.train_threads import ThreadVecEnv
 
-    start_server()  # from which SubprocVecEnv forks by default
     vec_env = {"threads": ThreadVecEnv, "processes": SubprocVecEnv}[stepped_by or fastest()[0]]
+    if vec_env is SubprocVecEnv:
+        start_server()  # from which it forks by default
     return make_vec_env(fetch.SMOKE_ENV, n_envs, seed, wrapper_class=fetch.faster, vec_env_cls=vec_env)
 
 

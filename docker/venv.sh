@@ -13,7 +13,9 @@ if ! inside; then
   choose_engine
   [[ $ENGINE == local ]] || ensure_image
 fi
-if inside || [[ $ENGINE == local ]] || ! is_current_in_image; then
+if inside || [[ $ENGINE == local ]]; then
+  "$root/docker/activate.sh" true
+elif ! is_current_in_image; then
   "$root/docker/dev.sh" true
 fi
 cd -- "$root"
