@@ -254,7 +254,9 @@ def make_cache(folder: Path) -> str:
     """Make a cache, of which pip's and uv's parts are those of this machine."""
     folder.mkdir()
     for name in ("pip", "uv"):
-        (folder / name).symlink_to(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name)
+        here = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name
+        here.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(here)
     return str(folder)
 
 
