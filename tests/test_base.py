@@ -133,6 +133,7 @@ def test_two_clones_at_once_build_one(alone, clone):
     assert_whole(clone)
 
 
+@SLOW
 def test_no_network_is_needed_where_it_is_there(lab, clone, tmp_path):
     """From a kit without torch; and where there is no base layer, that is what is wrong."""
     kit = tmp_path / "kit"
@@ -153,6 +154,7 @@ def test_cache_that_cannot_be_written_is_one_clear_error(clone):
     assert not clone.venv.exists()
 
 
+@SLOW
 def test_cache_of_an_administrators_is_read(lab, clone):
     """Mounted read-only; uv's own cache is the user's."""
     cache = clone.environment["XDG_CACHE_HOME"]
