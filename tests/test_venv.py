@@ -49,7 +49,11 @@ def test_project_is_installed_editable(lab):
 
 
 @pytest.mark.parametrize(
-    "fault", ["all gone", "stamp gone", "stamp wrong", "file gone", "file cut short", "interpreter gone"]
+    "fault",
+    [
+        *("all gone", "file cut short", "interpreter gone"),
+        *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("stamp gone", "stamp wrong", "file gone")),
+    ],
 )
 def test_corrupted_venv_is_rebuilt(lab, fault):
     if fault == "all gone":

@@ -91,7 +91,14 @@ def test_two_builds_at_once_one_waits(clone):
 
 
 # Seconds into a build that takes about ten: in uv's first step, in its second, and in the proof.
-@pytest.mark.parametrize("moment", ["venv: building .venv", "installing requirements.txt", "installing the project"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "installing requirements.txt",
+        "installing the project",
+        pytest.param("venv: building .venv", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_build_is_repaired_by_the_next(clone, moment):
     build = clone.start("make", "venv")
     for line in build.stderr:
