@@ -16,6 +16,8 @@ SHELL := bash
 ##  ENGINE          what runs the lab's commands: auto, docker, podman, local (auto)
 ##  EXPECT          what this machine should have: auto, gpu, cpu (auto)
 ##  STRICT          1: a check that is only degraded fails (0)
+##  STEPS           train for fewer steps, which proves that all works and not that it learns (50000)
+##  PROOF           folder of the evidence; if set, of the picture and the checkpoint, too (proof)
 ##  PYTHON          interpreter of the base layer (python3)
 ##  VENV            where the virtual environment is (.venv)
 ##  BASE_IMAGE      base layer of the container (the pinned one)

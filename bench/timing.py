@@ -10,8 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = "proof/bench"  # what a run leaves besides its record; in a container the repository is elsewhere
 LAB = ["docker/dev.sh"]
-# Without what a make above this process has left in it.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+# Without what a make above this process has left in it, and what makes the chain another than the protocol's.
+OTHERS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PROOF", "STEPS")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in OTHERS}
 PIPES = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 

@@ -11,7 +11,7 @@ import sys
 
 from bench.timing import LAB, ROOT, SCRATCH, run
 
-EVIDENCE = ROOT / "proof" / "train.json"  # of the last verification, and to stay so
+EVIDENCE = f"{SCRATCH}/train-trial.json"  # where PROOF is that folder
 N_ENVS = 8
 EPISODES = 100
 SEED = 20_000  # of the first environment; neither training nor check-train's own evaluation uses these
@@ -20,15 +20,9 @@ SEED = 20_000  # of the first environment; neither training nor check-train's ow
 def turn(number: int) -> dict:
     """Train with both, the turn's number the seed; then compare the two policies on the same episodes."""
     plain, out = plain_training(number), f"{SCRATCH}/lab-{number}.zip"
-    before = EVIDENCE.read_bytes() if EVIDENCE.exists() else None
-    train = ["python", "-m", "checks.check_train", "--seed", str(number), "--out", out]
-    try:
-        seconds, _ = run([*LAB, *train], f"a: check-train, seed {number}")
-        lab = json.loads(EVIDENCE.read_text())["evidence"] | {"s": seconds, "out": out}
-    finally:
-        EVIDENCE.unlink(missing_ok=True)
-        if before is not None:
-            EVIDENCE.write_bytes(before)
+    train = ["env", f"PROOF={SCRATCH}", "python", "-m", "checks.check_train", "--seed", str(number), "--out", out]
+    seconds, _ = run([*LAB, *train], f"a: check-train, seed {number}")
+    lab = json.loads((ROOT / EVIDENCE).read_text())["evidence"] | {"s": seconds, "out": out}
     _, said = run([*LAB, "python", "-m", "bench.train", "evaluate", plain["out"], out], "a: evaluating both")
     returns, figures = json.loads(said), {}
     for name, of in (("plain", plain), ("lab", lab)):

@@ -44,12 +44,10 @@ def run_all(options: list[str]) -> int:
     """Run the checks in order, each in a process of its own; return the status of the first that fails."""
     parser = argparse.ArgumentParser(prog="proof-of-life all")
     parser.add_argument("--total-steps", type=positive, help="of the training")
-    steps = parser.parse_args(options).total_steps
+    if steps := parser.parse_args(options).total_steps:
+        os.environ["STEPS"] = str(steps)
     for check in CHECKS.values():
-        command = [sys.executable, "-m", f"checks.check_{check}"]
-        if steps and check == "train":
-            command += ["--total-steps", str(steps)]
-        if status := subprocess.run(command, check=False).returncode:
+        if status := subprocess.run([sys.executable, "-m", f"checks.check_{check}"], check=False).returncode:
             return status
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def output_file(suffix: str) -> Callable[[str], Path]:
     """Return the argument type of an output file whose name ends in `suffix`."""
 
     def convert(text: str) -> Path:
-        path = Path(text).absolute()
+        path = Path(os.path.normpath(Path(text).absolute()))
         try:
             is_folder = not text or path.is_dir()
         except OSError as reason:

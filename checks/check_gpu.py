@@ -4,6 +4,9 @@ Passes when nvidia-smi sees a GPU and torch runs kernels on it, a matrix product
 one that is compiled for it now, whose results are those of the CPU in double precision. A library that loads
 is not enough: only a launched kernel shows that torch was built for this GPU.
 
+Of several GPUs it asks the first that CUDA_VISIBLE_DEVICES leaves visible, which is the one that trains, and claims no
+other.
+
 Where no GPU is expected (EXPECT=cpu, or EXPECT=auto and the machine has none) the verdict is skip,
 and training runs on the CPU.
 """
@@ -11,11 +14,12 @@ and training runs on the CPU.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import TimeoutExpired
 
+from checks import outside
 from checks.arguments import parser
 from checks.causes import Failure
 from checks.expectation import expected
@@ -28,7 +32,7 @@ SIZE = 1024  # rows and columns of the matrices
 # switches on) near 3e-4; a wrong kernel is off by about 1.
 MATMUL_TOLERANCE = 2e-3
 ELEMENTWISE_TOLERANCE = 1e-5
-FIELDS = ["name", "driver_version", "memory.total", "compute_cap", "compute_mode"]
+FIELDS = ["name", "driver_version", "memory.total", "compute_cap", "compute_mode", "uuid"]
 
 
 def ask_driver(evidence: Evidence) -> list[dict[str, str]]:
@@ -38,10 +42,10 @@ def ask_driver(evidence: Evidence) -> list[dict[str, str]]:
     """
     command = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=DRIVER_TIMEOUT, check=False)
+        answer = outside.run(command, DRIVER_TIMEOUT)
     except OSError as reason:
         raise missing("nvidia-smi") from reason
-    except subprocess.TimeoutExpired as reason:
+    except TimeoutExpired as reason:
         found = f"nvidia-smi did not answer in {DRIVER_TIMEOUT} s"
         raise Failure("gpu.driver-hangs", expected="nvidia-smi to see a GPU", found=found) from reason
     said = evidence["nvidia_smi"] = (answer.stdout + answer.stderr).strip()
@@ -107,6 +111,18 @@ def compute(evidence: Evidence) -> None:
             )
 
 
+def which(gpus: list[dict[str, str]], evidence: Evidence) -> str:
+    """Return which of several GPUs has been asked; nothing where there is but one."""
+    import torch
+
+    own = getattr(torch.cuda.get_device_properties(0), "uuid", None)  # torch 2.3 has none
+    evidence["uuid"] = own and f"GPU-{own}"
+    if len(gpus) == 1:
+        return ""
+    number = next((str(index) for index, gpu in enumerate(gpus) if gpu["uuid"] == evidence["uuid"]), "one")
+    return f", GPU {number} alone of the {len(gpus)} here"
+
+
 def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     """Ask the driver, then torch, then the silicon."""
     evidence["expected"] = expected()
@@ -117,11 +133,10 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     name = ask_torch(evidence)
     compute(evidence)
     error = max(evidence["relative_error"].values())
-    count = f"{len(gpus)} × " if len(gpus) > 1 else ""
     return Verdict(
         "ok",
         (
-            f"{count}{name} ({evidence['capability']})",
+            f"{name} ({evidence['capability']}){which(gpus, evidence)}",
             f"driver {gpus[0]['driver_version']}",
             f"torch {evidence['torch']['version']} CUDA {evidence['torch']['cuda']}",
             f"kernels right to {error:.0e}",

@@ -9,8 +9,12 @@ of its own:
 
 Passes when the picture is a 480 × 480 image of the robot that changes when the robot moves, and is read
 back from smoke_frame.png as it was drawn. It is degraded, not ok, when a machine that has a GPU drew it in
-software, and when the backend that the lab's shell uses (MUJOCO_GL) is not the one that works. EGL
-silently falls back to software; GL_RENDERER tells.
+software or on another GPU than it trains on, and when the backend that the lab's shell uses (MUJOCO_GL) is
+not the one that works. EGL silently falls back to software; GL_RENDERER tells. Of several GPUs EGL takes
+the first, whatever CUDA_VISIBLE_DEVICES says: the check draws on the one that trains, and from then on all
+that runs in the lab does.
+
+With another --out it is a trial, and its evidence render-trial.json.
 """
 
 from __future__ import annotations
@@ -28,11 +32,12 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 
-from checks import render_errors
+from checks import evidence as kept
+from checks import outside, render_devices, render_errors
 from checks.arguments import output_file, parser
 from checks.causes import Failure, Finding
 from checks.expectation import expected
-from checks.output import ROOT, written_by_rename
+from checks.output import ROOT, product, shown, written_by_rename
 from checks.verdict import Evidence, Verdict, conduct
 
 SHAPE = (480, 480, 3)
@@ -72,6 +77,16 @@ def candidates() -> list[Backend]:
     return [backend for backend in BACKENDS if chosen == "egl" or backend.mujoco_gl == chosen]
 
 
+def own_device() -> dict[str, str]:
+    """Return the MUJOCO_EGL_DEVICE_ID of the GPU that trains, where EGL would take another. A user's own stays."""
+    asked = os.environ.get("MUJOCO_EGL_DEVICE_ID")
+    if expected() == "cpu" or asked != os.environ.get("LAB_EGL_DEVICE_ID"):
+        return {}
+    os.environ.pop("MUJOCO_EGL_DEVICE_ID", None)  # docker/variables.sh's, of an earlier check
+    number = render_devices.first_for_cuda()
+    return {"MUJOCO_EGL_DEVICE_ID": str(number)} if number else {}
+
+
 def probe(backend: Backend, frame: Path) -> dict | Finding:
     """Draw with a backend in a process of its own; return what it measured, or why it cannot be used."""
     environment = os.environ | backend.environment
@@ -81,15 +96,8 @@ def probe(backend: Backend, frame: Path) -> dict | Finding:
         return Finding(cause, f"{backend.name} to draw", found)
 
     try:
-        run = subprocess.run(
-            [sys.executable, "-m", "checks.render_probe", str(frame)],
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=PROBE_TIMEOUT,
-            check=False,
-        )
+        command = [sys.executable, "-m", "checks.render_probe", str(frame)]
+        run = outside.run(command, PROBE_TIMEOUT, env=environment, cwd=ROOT)
     except subprocess.TimeoutExpired:
         return unusable("render.hangs", f"no picture in {PROBE_TIMEOUT} s")
     if run.returncode < 0:
@@ -110,9 +118,11 @@ def probe(backend: Backend, frame: Path) -> dict | Finding:
     return measured
 
 
-def shortcoming(backend: Backend, renderer: str, failures: dict[str, Finding]) -> Finding | None:
+def shortcoming(backend: Backend, renderer: str, device: dict, failures: dict[str, Finding]) -> Finding | None:
     """Say why this picture, though right, is not the one this machine should draw."""
     on_gpu = expected() == "cpu" or "NVIDIA" in renderer
+    if expected() == "gpu" and (device["cuda"] or (device["cuda"] is None and device["uuid"])):
+        return render_errors.other_gpu(device["uuid"])
     if not on_gpu and (finding := render_errors.why_not_nvidia(f"{renderer} did")):
         return finding
     if failures:
@@ -138,6 +148,8 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     # First, so that an output that cannot be written fails before anything is drawn.
     with written_by_rename(arguments.out) as picture, tempfile.TemporaryDirectory() as folder:
         for backend in candidates():
+            if backend.name == "egl":
+                backend = replace(backend, environment=own_device())
             path = Path(folder) / f"{backend.name}.npy"
             measured = probe(backend, path)
             if isinstance(measured, dict):
@@ -160,8 +172,8 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
                 found=f"{arguments.out.name}, read back, differs",
                 fix=f"df -h {arguments.out.parent}",
             )
-    evidence |= measured | {"backend": backend.name, "out": str(arguments.out)}
-    finding = shortcoming(backend, measured["renderer"], failures)
+        evidence |= measured | {"backend": backend.name, "out": shown(arguments.out), "sha256": kept.digest(picture)}
+    finding = shortcoming(backend, measured["renderer"], measured["device"], failures)
     return Verdict(
         "degraded" if finding else "ok",
         (
@@ -179,10 +191,11 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
 def main(argv: list[str] | None = None) -> int:
     """Run the check."""
     arguments = parser("render", __doc__)
-    arguments.add_argument(
-        "--out", type=output_file(".png"), default=ROOT / "smoke_frame.png", help="the picture (%(default)s)"
-    )
-    return conduct("render", question, arguments.parse_args(argv))
+    arguments.add_argument("--out", type=output_file(".png"), help="the picture (smoke_frame.png)")
+    chosen = arguments.parse_args(argv)
+    trial = chosen.out not in (None, product("render"))
+    chosen.out = chosen.out or product("render")
+    return conduct("render", question, chosen, trial)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ finite and has moved, memory did not grow, and the checkpoint, loaded in a fresh
 those steps and acts as the policy in memory does. After 50,000 steps and more it must also have learned:
 its return beats that of random actions and that of the policy before training.
 
-An earlier ppo_smoke.zip stays until a new one has passed. Curves: tensorboard --logdir proof/tensorboard
+An earlier ppo_smoke.zip stays until a new one has passed. With other settings than the protocol's
+(--n-envs, --total-steps, --seed, --out) it is a trial: its checkpoint is ppo_trial.zip in PROOF, and its
+evidence train-trial.json. Curves: tensorboard --logdir proof/tensorboard
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ from pathlib import Path
 
 import numpy as np
 
+from checks import evidence as kept
 from checks import train_errors, train_workers
 from checks.arguments import output_file, parser, positive
 from checks.causes import Failure
 from checks.expectation import expected
-from checks.output import PROOF, ROOT, written_by_rename
+from checks.output import product, proof, shown, written_by_rename
 from checks.verdict import Evidence, Verdict, conduct
 
 N_ENVS = 8
@@ -105,7 +108,7 @@ def train(arguments: argparse.Namespace, device: str, env, evidence: Evidence):
             policy_kwargs={"optimizer_kwargs": OPTIMIZER},
             seed=arguments.seed,
             device=device,
-            tensorboard_log=str(PROOF / "tensorboard"),
+            tensorboard_log=str(proof() / "tensorboard"),
         )
         if (used := model.device.type) != device:
             raise Failure("train.device", expected=f"training on {device}", found=f"training on {used}")
@@ -232,12 +235,15 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
                 f"and {random:.2f} at random",
                 found=f"{trained:.2f} over {EPISODES} episodes",
             )
+        evidence["sha256"] = kept.digest(checkpoint)
     evidence["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    evidence["out"] = str(arguments.out)
+    evidence["out"] = shown(arguments.out)
+    evidence["learning_proven"] = arguments.total_steps >= LEARNS_WITHIN
     return Verdict(
         "ok",
         (
             f"PPO {model.num_timesteps:,} steps on {evidence['device']}",
+            *(() if evidence["learning_proven"] else ("too few to prove learning",)),
             f"{evidence['steps_per_second']:,.0f} steps/s",
             f"return {trained:.1f} (untrained {evidence['mean_return']['untrained']:.1f}, random {random:.1f})",
             f"{evidence['peak_memory_mib']:,} MiB",
@@ -251,7 +257,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser("train", __doc__)
     arguments.add_argument("--n-envs", type=positive, default=N_ENVS, help="parallel environments (%(default)s)")
     arguments.add_argument(
-        "--total-steps", type=positive, default=TOTAL_STEPS, help="a multiple of --n-envs (%(default)s)"
+        "--total-steps",
+        type=positive,
+        default=os.environ.get("STEPS") or TOTAL_STEPS,
+        help="a multiple of --n-envs (STEPS, or %(default)s)",
     )
     arguments.add_argument(
         "--vec-env",
@@ -259,13 +268,14 @@ def main(argv: list[str] | None = None) -> int:
         help=f"what steps the environments (processes from {train_workers.PROCESSES_FROM} cores on, else threads)",
     )
     arguments.add_argument("--seed", type=int, default=SEED, help="of networks, environments and actions (%(default)s)")
-    arguments.add_argument(
-        "--out", type=output_file(".zip"), default=ROOT / "ppo_smoke.zip", help="the checkpoint (%(default)s)"
-    )
+    arguments.add_argument("--out", type=output_file(".zip"), help="the checkpoint (ppo_smoke.zip)")
     chosen = arguments.parse_args(argv)
     if chosen.total_steps % chosen.n_envs or chosen.total_steps < 2:
         arguments.error(f"--total-steps {chosen.total_steps} is not a multiple, 2 or more, of --n-envs {chosen.n_envs}")
-    return conduct("train", question, chosen)
+    settings = (chosen.n_envs, chosen.total_steps, chosen.seed)
+    trial = settings != (N_ENVS, TOTAL_STEPS, SEED) or chosen.out not in (None, product("train"))
+    chosen.out = chosen.out or (proof() / "ppo_trial.zip" if trial else product("train"))
+    return conduct("train", question, chosen, trial)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,28 @@ from pathlib import Path
 from checks.causes import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
-PROOF = ROOT / "proof"
+
+PRODUCTS = {"render": "smoke_frame.png", "train": "ppo_smoke.zip"}  # what these checks make
 
 CAUSES = """
-output.unwritable the folder of `--out`, or `proof/`, is not writable, or its disk is full
+output.unwritable the folder of `--out`, or `PROOF`, is not writable, or its disk is full
     ls -ld … && df -h …: it must be yours, and have space
 """
+
+
+def proof() -> Path:
+    """Return the folder of the evidence: PROOF, relative to the repository, or its proof/."""
+    return Path(os.path.normpath(ROOT / (os.environ.get("PROOF") or "proof")))
+
+
+def product(check: str) -> Path:
+    """Return where the file belongs that a check makes: in PROOF where that is set, else in the repository."""
+    return (proof() if os.environ.get("PROOF") else ROOT) / PRODUCTS[check]
+
+
+def shown(path: Path) -> str:
+    """Return a path as the evidence and messages have it: relative to the repository where it is in there."""
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ render.osmesa.library-missing no libOSMesa; newer distributions have none, and d
     env/system/install.sh libosmesa6
 render.diverted a variable sends GL to software on a GPU machine
     unset …
+render.other-gpu another GPU draws than the one that trains
+    unset MUJOCO_EGL_DEVICE_ID
 render.egl.capability-missing the container was given the GPU without graphics
     docker run … --env NVIDIA_DRIVER_CAPABILITIES=all
 render.egl.driver-without-gl the driver was installed without its GL libraries: no `libEGL_nvidia.so.0`
@@ -123,6 +125,16 @@ def why_not_nvidia(instead: str) -> Finding | None:
     if barred:
         return finding("render.egl.not-permitted", f"{', '.join(barred)} cannot be opened")
     return None
+
+
+def other_gpu(drew: str | None) -> Finding:
+    """Return that a GPU drew which is not the first that CUDA sees."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = f"CUDA_VISIBLE_DEVICES={visible}" if visible else "CUDA_VISIBLE_DEVICES is not set"
+    number = os.environ.get("MUJOCO_EGL_DEVICE_ID")
+    why = f"MUJOCO_EGL_DEVICE_ID={number}" if number else "EGL has no number for the one that CUDA sees first"
+    fix = "" if number else "nvidia-smi -L; CUDA_VISIBLE_DEVICES=a whole GPU of it"
+    return Finding("render.other-gpu", "the GPU that trains to draw", f"{drew or 'another'} did: {why}, {visible}", fix)
 
 
 def sudo() -> str:

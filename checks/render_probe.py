@@ -36,7 +36,7 @@ def robot_pixels(env) -> int:
 
 def main(path: str) -> None:
     """Draw, measure, print."""
-    from checks import fetch
+    from checks import fetch, render_devices
 
     with fetch.made(fetch.SMOKE_ENV, render_mode="rgb_array") as env:
         env.reset(seed=0)
@@ -56,6 +56,7 @@ def main(path: str) -> None:
             "renderer": GL.glGetString(GL.GL_RENDERER).decode(),
             "vendor": GL.glGetString(GL.GL_VENDOR).decode(),
             "version": GL.glGetString(GL.GL_VERSION).decode(),
+            "device": render_devices.drawing()._asdict(),
             "shape": frame.shape,
             "std": float(frame.std()),
             "pixels_changed_by_motion": int((frame != moved).any(axis=-1).sum()),

@@ -5,14 +5,13 @@ measured and returns a Verdict, or raises Failure. `conduct` turns that into
 
 - one line on stdout, `ok        render   egl · llvmpipe · 480×480`, when nothing is wrong;
 - on stderr what was expected, what was found and the command that fixes it, when something is;
-- proof/<check>.json, written by rename, in every case;
+- its record in PROOF (checks/evidence.py), which stays unfinished where it was interrupted;
 - the exit status: 0 for ok, degraded and skip (STRICT=1: 1 for degraded), 1 for fail, 2 for wrong usage.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -20,12 +19,12 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from checks import evidence as kept
 from checks.causes import Failure, Finding
-from checks.output import PROOF, unwritable, written_by_rename
+from checks.output import shown, unwritable
 
 Evidence = dict[str, Any]
 
@@ -47,16 +46,22 @@ def report(check: str, word: str, finding: Finding) -> None:
     print(f"fix: {finding.fix}", file=sys.stderr)
 
 
-def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdict], arguments) -> int:
-    """Ask the question, say and record the answer, return the exit status."""
+def conduct(
+    check: str, question: Callable[[argparse.Namespace, Evidence], Verdict], arguments, trial: bool = False
+) -> int:
+    """Ask the question, say and record the answer, return the exit status.
+
+    A trial has other settings than the protocol's, and a record of its own.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     evidence: Evidence = {}
-    record: dict[str, Any] = {
-        "schema": 1,
-        "check": check,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": {name: os.environ.get(name) for name in ("ENGINE", "EXPECT", "STRICT")},
-    }
+    path = kept.record_of(check, trial)
+    try:
+        record = kept.begin(check, trial)
+    except Failure as failure:
+        report(check, "fail", failure.finding)
+        return 1
+    record["settings"] = {name: os.environ.get(name) for name in ("ENGINE", "EXPECT", "STRICT")}
     started = time.perf_counter()
     facts: tuple[str, ...] = ()
     finding: Finding | None = None
@@ -68,7 +73,7 @@ def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdi
         if failure.__cause__:
             record["traceback"] = traceback.format_exc()
     except PermissionError as reason:
-        word, finding = "fail", unwritable(Path(reason.filename or "proof"), reason).finding
+        word, finding = "fail", unwritable(Path(reason.filename or path), reason).finding
     except KeyboardInterrupt:
         print(f"\n{check}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -79,7 +84,7 @@ def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdi
             f"{check}.unforeseen",
             expected="the check to finish",
             found=f"{type(surprise).__name__}: {surprise}",
-            fix=f"read the traceback in proof/{check}.json; if the venv is at fault: rm -rf .venv && make venv",
+            fix=f"read the traceback in {shown(path)}; if the venv is at fault: rm -rf .venv && make venv",
         )
     record |= {
         "verdict": word,
@@ -93,8 +98,7 @@ def conduct(check: str, question: Callable[[argparse.Namespace, Evidence], Verdi
     if finding:
         report(check, word, finding)
     try:
-        with written_by_rename(PROOF / f"{check}.json") as path:
-            path.write_text(json.dumps(record, indent=2, default=str) + "\n")
+        kept.write(path, record)
     except Failure as failure:
         report(check, "fail", failure.finding)
         return 1

@@ -2,7 +2,7 @@
 # Sourced. choose_engine sets ENGINE to local or to an engine in docker/engines/, EXPECT to gpu or cpu, and ENGINE_REASON
 # where auto became local; or it ends with an error. Wants root, the repository.
 . "$root/docker/expect.sh"
-: "${ENGINE:=auto}" "${STRICT:=0}" "${ENGINE_REASON:=}"
+: "${ENGINE:=auto}" "${STRICT:=0}" "${STEPS:=}" "${ENGINE_REASON:=}"
 
 check_settings() {
   local name names=auto
@@ -13,6 +13,8 @@ check_settings() {
   [[ ", $names," == *", $ENGINE,"* ]] || error "ENGINE=$ENGINE is not one of $names" "ENGINE=auto" 2
   expect
   case $STRICT in 0 | 1) ;; *) error "STRICT=$STRICT is not 0 or 1" "STRICT=1" 2 ;; esac
+  [[ -z $STEPS || ($STEPS =~ ^[1-9][0-9]{0,9}$ && $((STEPS % 8)) == 0) ]] ||
+    error "STEPS=$STEPS is not a multiple of 8, the number of environments" "STEPS=2000; STEPS= for the whole training" 2
 }
 
 use_engine() { # NAME: take the client, options and verbs of docker/engines/NAME.sh
@@ -59,5 +61,5 @@ choose_engine() {
         error "ENGINE=$ENGINE does not answer: ${answer##*$'\n'}" "$(engine_remedy); or ENGINE=local"
       ;;
   esac
-  export ENGINE EXPECT STRICT
+  export ENGINE EXPECT STRICT STEPS
 }

@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 
 from bench import __main__ as driver
-from bench import table, train
+from bench import table
 
 
 def record(expect: str = "cpu", **turns: list[dict]) -> dict:
@@ -129,22 +129,6 @@ def test_command_that_fails_is_named(lab):
     assert len(re.findall(named, run.stderr, re.MULTILINE)) == 1
     assert "No matching distribution" in run.stderr and "\nfix: " in run.stderr and "Traceback" not in run.stderr
     assert not list(lab.path.glob("proof/bench/venv-*"))
-
-
-def test_evidence_of_the_last_verification_is_kept(tmp_path, monkeypatch):
-    evidence = tmp_path / "train.json"
-    evidence.write_text("of the machine")
-
-    def interrupted(*_):
-        evidence.write_text("of the benchmark")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train, "EVIDENCE", evidence)
-    monkeypatch.setattr(train, "plain_training", lambda seed: {})
-    monkeypatch.setattr(train, "run", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train.turn(0)
-    assert evidence.read_text() == "of the machine"
 
 
 def test_questions_are_those_the_package_names():

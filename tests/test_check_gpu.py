@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,10 @@ from verdicts import LAB, ask, assert_one_clear_error, each_injected, evidence, 
 from checks import check_gpu
 from checks.gpu_errors import torch_failure
 
-GB10 = "NVIDIA GB10, 580.95.05, [N/A], 12.1, Default"  # memory as a DGX Spark reports it
+# Memory as a DGX Spark reports it.
+GB10 = "NVIDIA GB10, 580.95.05, [N/A], 12.1, Default, GPU-0b1f5ae2-35a4-8f0c-fb4d-f2cd5f9f2b1c"
+H100 = "NVIDIA H100 80GB HBM3, 580.159.04, 81559, 9.0, Default, GPU-{}"
+FIRST, SECOND = "5d1a7a8e-0d3a-6c0c-2a55-0b0e0a9d1c11", "c2f9b7d4-7f21-9a3e-4a10-6f3f8a3b2e22"
 NVML = "Failed to initialize NVML"
 
 
@@ -202,14 +206,15 @@ def pretended_gpu(monkeypatch):
         ("torch.version.cuda", "13.0"),
         ("torch.cuda.init", lambda: None),
         ("torch.cuda.get_device_name", lambda index: "a pretended GPU"),
+        ("torch.cuda.get_device_properties", lambda index: SimpleNamespace(uuid=SECOND)),
         ("torch.cuda.get_device_capability", lambda index: (12, 1)),
         ("torch.cuda.jiterator._create_jit_fn", lambda code: lambda x: torch.sin(x * 10)),
     ):
         monkeypatch.setattr(target, value)
 
-    def ask_there(cuda):
+    def ask_there(cuda, gpus=GB10):
         monkeypatch.setattr(torch.Tensor, "cuda", cuda)
-        return ask(check_gpu, **with_nvidia_smi(GB10))
+        return ask(check_gpu, **with_nvidia_smi(gpus))
 
     return ask_there
 
@@ -236,3 +241,10 @@ def test_gpu_that_computes_right(pretended_gpu):
     run = pretended_gpu(lambda tensor: tensor)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("ok        gpu      a pretended GPU (sm_121) · driver 580.95.05 · ")
+
+
+def test_of_several_gpus_the_one_that_computed_is_named(pretended_gpu):
+    """Both rows as recorded on a host of two, with CUDA_VISIBLE_DEVICES=1."""
+    run = pretended_gpu(lambda tensor: tensor, "\n".join(H100.format(uuid) for uuid in (FIRST, SECOND)))
+    assert run.stdout.startswith("ok        gpu      a pretended GPU (sm_121), GPU 1 alone of the 2 here · driver ")
+    assert run.record["evidence"]["uuid"] == f"GPU-{SECOND}"

@@ -10,7 +10,8 @@ import pytest
 from conftest import ROOT, Clone, in_namespace
 from verdicts import LAB, ask, assert_degraded, assert_one_clear_error, each_injected, evidence, injects, remedy
 
-from checks import check_render, render_errors
+from checks import check_render, render_devices, render_errors
+from checks.render_devices import Device
 
 RENDER = (*LAB, "checks", "render")
 VENDORS = render_errors.VENDOR_FOLDERS[1]
@@ -26,7 +27,7 @@ def test_render_draws_the_robot(lab, tmp_path):
     out = tmp_path / "a frame.png"
     lab.ok(*RENDER, "--out", str(out))
     assert imageio.imread(out).shape == check_render.SHAPE
-    record = evidence(lab, "render")
+    record = evidence(lab, "render-trial")
     assert record["evidence"]["robot_pixels"] > check_render.MIN_ROBOT_PIXELS
     assert record["evidence"]["renderer"]
     assert list(tmp_path.iterdir()) == [out]
@@ -51,6 +52,61 @@ def test_wrong_egl_device_is_named(lab):
     run = lab.run(*RENDER, MUJOCO_EGL_DEVICE_ID="7")
     assert_degraded(run, "render", "render.device-id")
     assert mended(lab, run, MUJOCO_EGL_DEVICE_ID="7").startswith("ok ")
+
+
+TWO_GPUS = """mount -t tmpfs tmpfs /proc/driver
+for uuid in GPU-aaaa GPU-bbbb; do
+  mkdir -p /proc/driver/nvidia/gpus/$uuid
+  echo "GPU UUID: 	 $uuid" >/proc/driver/nvidia/gpus/$uuid/information
+done"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "number"),
+    [
+        ({}, "unset"),
+        ({"CUDA_VISIBLE_DEVICES": "1"}, "2"),
+        ({"CUDA_VISIBLE_DEVICES": "1,0"}, "2"),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-bb"}, "2"),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-cccc"}, "unset"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, "unset"),
+        ({"CUDA_VISIBLE_DEVICES": "1", "MUJOCO_EGL_DEVICE_ID": "0"}, "0"),
+        ({"CUDA_VISIBLE_DEVICES": "0", "MUJOCO_EGL_DEVICE_ID": "2", "LAB_EGL_DEVICE_ID": "2"}, "unset"),
+    ],
+    ids=str,
+)
+def test_door_has_mujoco_draw_on_the_gpu_that_trains(lab, tmp_path, environment, number):
+    """A machine with two GPUs, of which check-render has kept the numbers; GPU-cccc is another machine's."""
+    kept = tmp_path / "robotics-lab/egl-devices"
+    kept.parent.mkdir()
+    kept.write_text("GPU-cccc 0 5\nGPU-aaaa 0 0\nGPU-bbbb 1 2\n")
+    script = '. docker/variables.sh; echo "${MUJOCO_EGL_DEVICE_ID-unset}"'
+    command = in_namespace(TWO_GPUS, "bash", "-euc", script)
+    assert lab.ok(*command, **environment, XDG_CACHE_HOME=str(tmp_path)).stdout.strip() == number
+
+
+@injects("render.other-gpu", "EGL's words on a host of two GPUs, of which CUDA_VISIBLE_DEVICES=1 hides the first")
+def test_gpu_that_draws_and_does_not_train_is_named(monkeypatch, out):
+    """With two GPUs the other one draws where MUJOCO_EGL_DEVICE_ID says so: here it is said of the picture drawn."""
+    hidden = {"cuda": None, "uuid": "GPU-aaaa"}
+    drawn = check_render.probe
+
+    def drawn_by_the_hidden_one(*arguments):
+        return drawn(*arguments) | {"renderer": "NVIDIA H100 80GB HBM3/PCIe/SSE2", "device": hidden}
+
+    monkeypatch.setattr(check_render, "probe", drawn_by_the_hidden_one)
+    run = ask(check_render, *out, EXPECT="gpu", CUDA_VISIBLE_DEVICES="1", MUJOCO_EGL_DEVICE_ID="0")
+    assert_degraded(run, "render", "render.other-gpu")
+    assert "GPU-aaaa did: MUJOCO_EGL_DEVICE_ID=0, CUDA_VISIBLE_DEVICES=1" in run.stderr
+
+
+def test_numbers_of_devices_are_kept_once_each(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    one, two = Device(0, "GPU-aaaa"), Device(1, "GPU-bbbb")
+    mesa = Device(None, None)
+    for seen in ([one], [mesa, two, one], [Device(0, "GPU-cccc")], []):
+        render_devices.keep(seen)
+    assert render_devices.kept().read_text() == "GPU-bbbb 1 1\nGPU-aaaa 0 2\nGPU-cccc 0 0\n"
 
 
 # drivers that draw wrong

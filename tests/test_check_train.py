@@ -38,7 +38,7 @@ class Trained(NamedTuple):
 def trained(lab, tmp_path_factory) -> Trained:
     out = tmp_path_factory.mktemp("trained") / "short.zip"
     run = lab.ok(*LAB, "checks", "ppo-smoke", "--vec-env", "processes", *TRAINING, str(out))
-    return Trained(run.stdout, evidence(lab, "train")["evidence"], out)
+    return Trained(run.stdout, evidence(lab, "train-trial")["evidence"], out)
 
 
 def test_checkpoint_is_trained_for_exactly_the_steps_asked_for(trained):

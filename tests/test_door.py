@@ -78,12 +78,20 @@ def test_door_works_from_inside_the_lab(lab):
     [
         ({"EXPECT": "banana"}, "error: EXPECT=banana is not one of auto, gpu, cpu\nfix: EXPECT=auto\n"),
         ({"ENGINE": "lxc"}, f"error: ENGINE=lxc is not one of auto, {', '.join(ENGINES)}, local\nfix: ENGINE=auto\n"),
+        *(
+            (
+                {"STEPS": steps},
+                f"error: STEPS={steps} is not a multiple of 8, the number of environments\nfix: STEPS=2000",
+            )
+            for steps in ("0", "-8", "2001", "many")
+        ),
         ({"STRICT": "yes"}, "error: STRICT=yes is not 0 or 1\nfix: STRICT=1\n"),
     ],
 )
 def test_wrong_setting_is_wrong_usage(clone, setting, message):
     run = clone.run("docker/dev.sh", "true", **setting)
-    assert (run.returncode, run.stdout, run.stderr) == (2, "", message)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(message) and run.stderr.count("\n") == 2
     assert not clone.venv.exists()
 
 

@@ -95,7 +95,7 @@ def test_environment_that_raises_is_named(lab, tmp_path, stepped_by, method, cau
     told = (
         run.stderr.partition("found: ")[0]
         if stepped_by == "processes"
-        else json.loads((lab.path / "proof/train.json").read_text())["traceback"]
+        else json.loads((lab.path / "proof/train-trial.json").read_text())["traceback"]
     )
     assert "ValueError: no such joint" in told
 

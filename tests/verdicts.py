@@ -22,7 +22,7 @@ from unittest import mock
 import pytest
 from conftest import INHERITED, Clone
 
-from checks import expectation, verdict
+from checks import expectation
 
 LAB = ("docker/dev.sh", "python", "-m")
 SHORT = ("--n-envs", "2", "--total-steps", "400")
@@ -50,17 +50,18 @@ def ask(check: ModuleType, *options: str, **environment: str) -> Asked:
     """Ask a check in this process, where a test can put a fault into it; its evidence stays nowhere."""
     ended_by = signal.getsignal(signal.SIGTERM)
     settings = {name: value for name, value in os.environ.items() if name not in INHERITED}
-    settings |= {"ENGINE": "local", "EXPECT": "cpu"} | environment
     with (
         tempfile.TemporaryDirectory() as proof,
         redirect_stdout(StringIO()) as out,
         redirect_stderr(StringIO()) as err,
-        mock.patch.dict(os.environ, settings, clear=True),
-        mock.patch.object(verdict, "PROOF", Path(proof)),
-        mock.patch.multiple(check, create=True, PROOF=Path(proof), expected=expectation.expected.__wrapped__),
+        mock.patch.dict(
+            os.environ, settings | {"ENGINE": "local", "EXPECT": "cpu", "PROOF": proof} | environment, clear=True
+        ),
+        mock.patch.object(check, "expected", expectation.expected.__wrapped__, create=True),
     ):
         status = check.main([*options])
-        record = json.loads((Path(proof) / f"{check.__name__.rpartition('_')[2]}.json").read_text())
+        name = check.__name__.rpartition("_")[2]
+        (record,) = [json.loads(path.read_text()) for path in Path(proof).glob(f"{name}*.json")]
     signal.signal(signal.SIGTERM, ended_by)
     for process in multiprocessing.active_children():  # after an error they are left to end with the check's process
         process.kill()
