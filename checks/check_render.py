@@ -23,11 +23,11 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 import imageio.v3 as imageio
 import numpy as np
@@ -98,7 +98,7 @@ def probe(backend: Backend, frame: Path) -> dict | Finding:
     try:
         command = [sys.executable, "-m", "checks.render_probe", str(frame)]
         run = outside.run(command, PROBE_TIMEOUT, env=environment, cwd=ROOT)
-    except subprocess.TimeoutExpired:
+    except TimeoutExpired:
         return unusable("render.hangs", f"no picture in {PROBE_TIMEOUT} s")
     if run.returncode < 0:
         return unusable("render.crashed", f"the driver crashed ({signal.Signals(-run.returncode).name})")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-import subprocess
 from typing import Literal
 
+from checks import outside
 from checks.output import ROOT
+
+TIMEOUT = 60  # seconds
 
 
 @functools.cache
 def expected() -> Literal["gpu", "cpu"]:
     """Return what docker/expect.sh says; exits with its status where it refuses EXPECT, for which it has the words."""
-    asked = subprocess.run([ROOT / "docker/expect.sh"], stdout=subprocess.PIPE, text=True, check=False)
+    asked = outside.run([ROOT / "docker/expect.sh"], TIMEOUT, stderr=None)
     if asked.returncode:
         raise SystemExit(asked.returncode)
     return asked.stdout.strip()
