@@ -7,8 +7,8 @@ shopt -s nullglob
 
 cache=${XDG_CACHE_HOME:-${HOME:?is not set, and the cache is kept there}/.cache}/robotics-lab
 [[ -e $cache/base.lock ]] || exit 0
-exec {lock}>"$cache/base.lock"
-flock --nonblock "$lock" ||
+exec {lock}>>"$cache/base.lock"
+take_lock "$lock" '' "rm -r '$cache'; the next make venv fetches what it needs" ||
   error "a base layer in $cache is being built, or a venv on one" "wait until that has ended, then: make clean-cache"
 
 named_by() { # BASE: the first venv that stands on it, or has been put aside for another engine's

@@ -14,22 +14,20 @@ base_damage() { # why $base is not that; nothing: it is
 
 ensure_base() { # builds $base unless it is whole; holds it against clean-cache as long as this process lives
   local lock=${base%/*}/base.lock wrong
+  local busy="venv: another run is at work on ${base%/*}" fix="make verify XDG_CACHE_HOME=/a/folder/on/a/local/disk"
   wrong=$(base_damage)
   [[ -n $wrong || $base != "${LAB_BASE:-}" ]] || return 0
-  if ! { mkdir -p -- "${base%/*}" && exec {base_lock}>"$lock"; } 2>/dev/null; then
+  if ! { mkdir -p -- "${base%/*}" && exec {base_lock}>>"$lock"; } 2>/dev/null; then
     [[ -n $wrong ]] || return 0 # an administrator's, for others to read
     error "venv: torch cannot be kept in ${base%/*}: it is not writable" "make verify XDG_CACHE_HOME=/a/folder/that/is/yours"
   fi
-  flock --shared "$base_lock"
+  take_lock "$base_lock" "$busy" "${wrong:+$fix}" --shared || return 0 # where nothing can be locked, clean-cache ends, too
   wrong=$(base_damage)
   while [[ -n $wrong ]]; do
-    if ! flock --nonblock "$base_lock"; then
-      echo "venv: another run is at work on ${base%/*}; waiting for it" >&2
-      flock "$base_lock"
-    fi
+    take_lock "$base_lock" "$busy" "$fix"
     wrong=$(base_damage)
     [[ -z $wrong ]] || build_base "$wrong"
-    flock --shared "$base_lock"
+    take_lock "$base_lock" "$busy" "$fix" --shared
     [[ ! -e $base/.requirements_hash ]] || wrong='' # else clean-cache came between
   done
 }

@@ -42,3 +42,23 @@ answer_within() {
   fi
   wait "$asked"
 }
+
+# Of two runs that write in the same place, one waits. A file system may have no locks (Lustre, some NFS), and NFSv4 locks
+# for one alone only what is open for writing: FD is that of a file opened with >>.
+
+local_clone() { # the way out where the clone's own file system has none
+  echo "cp -a '$PWD' /a/local/disk, and work there"
+}
+
+take_lock() { # FD WAITING FIX [--shared]: without WAITING, 75 where another run holds it; without FIX, else where it cannot be had
+  local said status=0
+  said=$(all_within 20 flock --nonblock --conflict-exit-code=75 ${4:+"$4"} "$1") || status=$?
+  if [[ $status == 75 && -n $2 ]]; then
+    echo "$2; waiting for it" >&2
+    status=0
+    said=$(flock ${4:+"$4"} "$1" 2>&1) || status=$?
+  fi
+  [[ $status != 0 && $status != 75 && -n $3 ]] || return "$status"
+  ((status != 124)) || said="its file system does not answer"
+  error "$(readlink "/proc/self/fd/$1") cannot be locked: ${said##*: }" "$3"
+}

@@ -46,6 +46,11 @@ CAUSES = [  # what pip or uv says, what that means, what helps
         "df -h . ~/.cache; free some space, then: make venv",
     ),
     (
+        r"Could not acquire lock",
+        "uv's cache is on a file system that has no locks; where is above",
+        "unset UV_CACHE_DIR; make venv XDG_CACHE_HOME=/a/folder/on/a/local/disk",
+    ),
+    (
         r"[Hh]ash(es)? (mismatch|do not match)|THESE PACKAGES DO NOT MATCH",
         "a package is not the one that is locked; its name is above",
         "rm -rf ~/.cache/uv && make venv; if it stays, do not trust where it comes from (pip config list)",

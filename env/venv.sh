@@ -78,13 +78,12 @@ is_current && exit
 
 # Beside the venv: the lock, and what is not the venv yet or no longer.
 beside=$VENV.lab new=$VENV.lab/new old=$VENV.lab/old parked=$VENV.lab/parked
-{ mkdir -p -- "$beside" && exec {lock}>"$beside/lock"; } 2>/dev/null ||
+{ mkdir -p -- "$beside" && exec {lock}>>"$beside/lock"; } 2>/dev/null ||
   error "$beside is not writable" "ls -ld '$(dirname -- "$VENV")'; or make verify VENV=/a/folder/of/yours"
 # Children that write hold the lock, too, so a killed build's are waited for.
-if ! flock --nonblock "$lock"; then
-  echo "venv: another run is building $VENV; waiting for it" >&2
-  flock "$lock"
-fi
+fix="make verify VENV=/a/folder/on/a/local/disk"
+! inside || fix=$(local_clone) # where the container sees nothing else
+take_lock "$lock" "venv: another run is building $VENV" "$fix"
 [[ -d $VENV || ! -d $old ]] || mv -T -- "$old" "$VENV" # killed between the two renames
 if ! is_current && [[ -d $VENV && $key == "$(cat "$parked/.requirements_hash" 2>/dev/null)" ]]; then
   # Another engine's venv is in place, and this one was put aside for it: they change places.

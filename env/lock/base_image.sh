@@ -17,8 +17,8 @@ if [[ $ENGINE == local ]]; then
   exit
 fi
 
-exec {lock}<"${BASH_SOURCE[0]}"
-flock "$lock"
+exec {lock}>>"${BASH_SOURCE[0]}" # this file itself: one that is made would be left behind
+take_lock "$lock" "base: another make lock-base is running" "$(local_clone)"
 old=$(awk -v expect="$EXPECT" '$1 == expect { print $2 }' "$pins")
 name=${BASE_IMAGE:-${old%@*}}
 unset BASE_IMAGE

@@ -21,8 +21,8 @@ if [[ -e $kit && ! -e $kit/kit.txt ]]; then
   error "$kit exists, and is not a kit" "make kit KIT=another/folder"
 fi
 
-exec {lock}<"${BASH_SOURCE[0]}"
-flock "$lock"
+exec {lock}>>"${BASH_SOURCE[0]}" # this file itself: one that is made would be left behind
+take_lock "$lock" "kit: another make kit is running" "$(local_clone)"
 trap 'rm -rf -- "$new"' EXIT
 trap 'exit 143' TERM HUP
 rm -rf -- "$new"

@@ -23,13 +23,20 @@ READY = ROOT / ".lock.ready"
 
 @contextmanager
 def alone() -> Iterator[int]:
-    """Hold the lock of those who write here; yields its descriptor, for children to hold it too."""
+    """Hold the lock of those who write here; yields its descriptor, for children to hold it too.
+
+    Exits where the file system has no locks.
+    """
     with Path(__file__).open("r+") as handle:  # this file itself: one that is made would be left behind
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("lock: another make lock is running; waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("lock: another make lock is running; waiting for it", file=sys.stderr, flush=True)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as reason:  # as take_lock in env/prelude.sh says it
+            why = f"{handle.name} cannot be locked: {reason.strerror}"
+            sys.exit(f"error: {why}\nfix: cp -a '{ROOT}' /a/local/disk, and work there")
         yield handle.fileno()
 
 
