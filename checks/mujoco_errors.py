@@ -16,7 +16,9 @@ mujoco.not-registered gymnasium-robotics is not what the lock says
     make venv
 mujoco.version-mismatch mujoco, gymnasium and gymnasium-robotics do not fit together
     make venv; or, if it is the lock that is wrong: git checkout requirements.in requirements.txt
-mujoco.physics everything runs, but does not move as it did when the lock was made: another mujoco, or a changed model
+mujoco.model a model or an environment is made of other numbers than when the lock was made: masses, damping, thresholds
+    rm -rf .venv && make venv; or, if it is meant: make golden
+mujoco.physics everything runs, but does not move or reward as it did when the lock was made: another mujoco
     make venv; or, if it is meant: make golden
 mujoco.bad-observation observations are not what the environment promises
 mujoco.warnings the simulator warns: an unstable model, or memory too small for its contacts
@@ -25,6 +27,7 @@ mujoco.disobeys the gripper does not go where it is told
 mujoco.goal-missed a scripted policy that solves the task no longer does
 mujoco.dropped the fingers do not hold what they have grasped
 mujoco.seed-ignored another seed gives the same start
+mujoco.reset an environment that was used is not reset to what a new one starts from
     make venv
 mujoco.not-deterministic the same computation gave two results
     make venv; if it stays, test this machine's memory and processor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version
+from typing import NamedTuple
 
 import gymnasium
 import mujoco
@@ -11,6 +12,7 @@ import numpy as np
 
 from checks import fetch
 from checks import mujoco_golden as golden
+from checks import mujoco_model as model
 from checks import mujoco_scripted as scripted
 from checks.causes import Failure
 from checks.output import ROOT
@@ -26,6 +28,7 @@ GOALS = 20  # of FetchReach, that the gripper must reach, each
 REACH_STEPS = 15  # within so many steps; at most 4 measured
 HELD = 0.02  # metres between gripper and object once it is grasped; at most 0.006 measured
 SEEDED_STEPS = 40
+NAMED = 4  # differences of the model that the message names; the evidence has all
 
 
 def versions() -> str:
@@ -71,12 +74,13 @@ def check_observation(env: gymnasium.Env, observation: dict[str, np.ndarray], sh
         raise wrong("mujoco.bad-observation", expected, str(found))
 
 
-def check_environment(env_id: str) -> list[scripted.State]:
-    """Let the scripted policy act in an environment and return its states. Raises Failure."""
+def check_environment(env_id: str) -> tuple[list[scripted.State], model.Numbers]:
+    """Let the scripted policy act in an environment; return its states and what it is made of. Raises Failure."""
     task = scripted.task_of(env_id)
     states = []
     try:
         with fetch.made(env_id) as env:
+            made_of = model.of_model(env.unwrapped.model) | {"environment": model.of_environment(env)}
             for state in scripted.rollout(env, golden.SEED, golden.STEPS[task]):
                 check_observation(env, state.observation, REACH_SHAPES if task == "Reach" else None)
                 if not np.isfinite(state.reward):
@@ -95,7 +99,7 @@ def check_environment(env_id: str) -> list[scripted.State]:
         raise wrong("mujoco.simulator-error", f"{env_id} to run without an error from the simulator", said) from reason
     if warnings:
         raise wrong("mujoco.warnings", f"{env_id} to run without a warning from the simulator", ", ".join(warnings))
-    return states
+    return states, made_of
 
 
 def check_success(env_id: str, states: list[scripted.State]) -> None:
@@ -113,15 +117,22 @@ def check_success(env_id: str, states: list[scripted.State]) -> None:
         raise wrong("mujoco.goal-missed", f"a scripted policy to do what {env_id} asks for", found)
 
 
-def check_every_environment(evidence: Evidence) -> dict[str, golden.Rows]:
-    """Ask each environment in turn; return what the golden record has of them, by id. Raises Failure."""
-    rows = {}
+class Seen(NamedTuple):
+    """What the golden record has of an environment, as it is here."""
+
+    rows: golden.Rows
+    made_of: model.Numbers
+
+
+def check_every_environment(evidence: Evidence) -> dict[str, Seen]:
+    """Ask each environment in turn; return what was seen of them, by id. Raises Failure."""
+    seen = {}
     for env_id in fetch.ENV_IDS:
-        states = check_environment(env_id)
+        states, made_of = check_environment(env_id)
         check_success(env_id, states)
-        rows[env_id] = [golden.row(state.observation) for state in states]
-    evidence["steps"] = {env_id: len(its) - 1 for env_id, its in rows.items()}
-    return rows
+        seen[env_id] = Seen([golden.row(state) for state in states], made_of)
+    evidence["steps"] = {env_id: len(its.rows) - 1 for env_id, its in seen.items()}
+    return seen
 
 
 def check_gripper(evidence: Evidence) -> None:
@@ -161,38 +172,59 @@ def check_goals(evidence: Evidence) -> None:
                 raise wrong("mujoco.goal-missed", expected, "it did not")
 
 
-def trajectory(seed: int) -> np.ndarray:
-    """Return what FetchPickAndPlace shows over seeded random steps: float64, (SEEDED_STEPS + 1, 31)."""
-    with fetch.made("FetchPickAndPlace-v4") as env:
-        observation, _ = env.reset(seed=seed)
-        rows = [np.concatenate([observation[key] for key in sorted(KEYS)])]
-        for action in np.random.default_rng(seed).uniform(-1, 1, (SEEDED_STEPS, 4)).astype(np.float32):
-            observation, *_ = env.step(action)
-            rows.append(np.concatenate([observation[key] for key in sorted(KEYS)]))
+def trajectory(env: gymnasium.Env, seed: int) -> np.ndarray:
+    """Reset an environment; return what FetchPickAndPlace shows over seeded random steps: (SEEDED_STEPS + 1, 31)."""
+    observation, _ = env.reset(seed=seed)
+    rows = [np.concatenate([observation[key] for key in sorted(KEYS)])]
+    for action in np.random.default_rng(seed).uniform(-1, 1, (SEEDED_STEPS, 4)).astype(np.float32):
+        observation, *_ = env.step(action)
+        rows.append(np.concatenate([observation[key] for key in sorted(KEYS)]))
     return np.array(rows)
 
 
+def trajectories(*seeds: int) -> list[np.ndarray]:
+    """Return the trajectories of one environment that is made for them, one after the other."""
+    with fetch.made("FetchPickAndPlace-v4") as env:
+        return [trajectory(env, seed) for seed in seeds]
+
+
 def check_determinism(evidence: Evidence) -> None:
-    """Raise Failure unless one seed gives one trajectory, and another seed another start."""
-    first, again, other = trajectory(7), trajectory(7), trajectory(8)
+    """Raise Failure unless one seed gives one trajectory, in a used environment too, and another seed another start."""
+    (first,), (other, again) = trajectories(7), trajectories(8, 7)
     difference = np.abs(first - again).max(axis=1)
     evidence["same_seed_difference"] = float(difference.max())
     if difference.any():
+        found = f"a difference of {difference.max():.1e} from step {int((difference > 0).argmax())} on"
+        if np.array_equal(first, *trajectories(7)):
+            expected = "a reset to give an environment that was used the trajectory of a new one"
+            raise wrong("mujoco.reset", expected, found)
         raise Failure(
             "mujoco.not-deterministic",
             expected="the same seed to give the same trajectory, to the last bit",
-            found=f"a difference of {difference.max():.1e} from step {int((difference > 0).argmax())} on",
+            found=found,
         )
     if np.array_equal(first[0], other[0]):
         raise wrong("mujoco.seed-ignored", "another seed to give another start", "the same one")
 
 
-def check_golden(rows: dict[str, golden.Rows], evidence: Evidence) -> float:
+def check_model(seen: dict[str, Seen], recorded: dict, evidence: Evidence) -> None:
+    """Raise Failure unless every environment is made of the numbers in the golden record."""
+    found = {env_id: model.differences(its.made_of, golden.made_of(recorded, env_id)) for env_id, its in seen.items()}
+    evidence["model"] = found = {env_id: said for env_id, said in found.items() if said}
+    if found:
+        every = list(dict.fromkeys(said for its in found.values() for said in its))
+        more = f", and {len(every) - NAMED} more" if len(every) > NAMED else ""
+        raise wrong(
+            "mujoco.model",
+            f"the locked numbers, which are those of mujoco {recorded['mujoco']}",
+            f"in {', '.join(found)}: {'; '.join(every[:NAMED])}{more}",
+        )
+
+
+def check_golden(seen: dict[str, Seen], recorded: dict, evidence: Evidence) -> float:
     """Compare with the golden record; return the largest difference in metres. Raises Failure."""
-    recorded = golden.load()
     found = {
-        env_id: golden.difference(env_id, its, recorded["tasks"][scripted.task_of(env_id)])
-        for env_id, its in rows.items()
+        env_id: golden.difference(env_id, its.rows, golden.rows_of(recorded, env_id)) for env_id, its in seen.items()
     }
     evidence["golden"] = {env_id: one._asdict() for env_id, one in found.items()}
     worst = max(found.values(), key=lambda one: (one.first_over is not None, one.metres))
@@ -210,14 +242,16 @@ def ask(evidence: Evidence) -> tuple[str, ...]:
     evidence["versions"] = versions()
     evidence["mujoco"] = mujoco.mj_versionString()
     check_registry(evidence)
-    rows = check_every_environment(evidence)
+    seen = check_every_environment(evidence)
     check_gripper(evidence)
     check_goals(evidence)
     check_determinism(evidence)
-    metres = check_golden(rows, evidence)  # last: what else is wrong says more than that it differs
+    recorded = golden.load()  # last: what else is wrong says more than that it differs
+    check_model(seen, recorded, evidence)
+    metres = check_golden(seen, recorded, evidence)
     return (
         f"mujoco {evidence['mujoco']}",
-        f"{len(rows)} Fetch environments",
+        f"{len(seen)} Fetch environments",
         f"the locked physics to {metres:.0e} m",
         f"{GOALS} goals reached",
         "same seed, same trajectory",

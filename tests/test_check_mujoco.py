@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from checks import mujoco_golden as golden
 from checks import mujoco_scripted as scripted
 
 CHECK = (".venv/bin/python", "-m", "checks.check_mujoco")
+MODELS = "assets/fetch"
 
 
 def packages(clone: Clone) -> Path:
@@ -42,6 +44,22 @@ def test_golden_record_is_of_the_locked_mujoco():
     assert recorded["mujoco"] == locked
     assert {task: len(rows) for task, rows in recorded["tasks"].items()} == {t: n + 1 for t, n in golden.STEPS.items()}
     assert {scripted.task_of(env_id) for env_id in fetch.ENV_IDS} == set(golden.STEPS)
+    assert all(
+        len(golden.rows_of(recorded, env_id)) == len(recorded["tasks"][scripted.task_of(env_id)])
+        for env_id in fetch.ENV_IDS
+    )
+    assert recorded["constants"].keys() == recorded["rewards"].keys() == set(fetch.ENV_IDS)
+
+
+@pytest.mark.parametrize("task", golden.STEPS)
+def test_no_recorded_state_is_so_near_success_that_rounding_decides(task):
+    recorded = golden.load()
+    distances = -np.array(recorded["rewards"][f"Fetch{task}Dense-v4"][1:])
+    threshold = recorded["constants"][f"Fetch{task}-v4"]["distance_threshold"]
+    tolerance = golden.tolerances(task)[1:, golden.QUANTITIES.index("reward")]
+    assert (np.abs(distances - threshold) > tolerance).all()
+    success = [row[-1] for row in recorded["tasks"][task][1:]]
+    assert success == (distances < threshold).tolist()
 
 
 @pytest.mark.parametrize("task", golden.STEPS)
@@ -49,11 +67,11 @@ def test_tolerance_leaves_room_for_rounding(task):
     """1e-9 m off at the start, which is more than two machines were seen to differ by, is the same physics."""
     with fetch.made(f"Fetch{task}-v4") as env:
         states = scripted.rollout(env, golden.SEED, golden.STEPS[task])
-        rows = [golden.row(next(states).observation)]
+        rows = [golden.row(next(states))]
         positions = env.unwrapped.data.qpos
         positions += 1e-9 * np.random.default_rng(0).standard_normal(positions.shape)
-        rows += [golden.row(state.observation) for state in states]
-    found = golden.difference(f"Fetch{task}-v4", rows, golden.load()["tasks"][task])
+        rows += [golden.row(state) for state in states]
+    found = golden.difference(f"Fetch{task}-v4", rows, golden.rows_of(golden.load(), f"Fetch{task}-v4"))
     assert found.first_over is None, found
     assert found.metres > 0
 
@@ -62,14 +80,18 @@ def test_make_golden_is_idempotent_and_shows_a_difference(clone, lab):
     make_golden = (str(lab.venv / "bin/python"), "-m", "checks.mujoco_golden")
     file = clone.path / "checks/mujoco_golden.json"
     before = file.read_bytes()
-    assert clone.ok(*make_golden).stdout.count("same") == len(golden.STEPS)
+    assert clone.ok(*make_golden).stdout.count("same") == len(fetch.ENV_IDS)
     assert file.read_bytes() == before
     record = json.loads(before)
     record["tasks"]["Push"][12][4] += 0.01
     del record["tasks"]["Reach"]
+    record["rewards"]["FetchSlide-v4"][3] = 0
+    record["constants"]["FetchSlide-v4"]["distance_threshold"] = 0.15
     file.write_text(json.dumps(record))
     said = clone.ok(*make_golden).stdout
     assert "differs  1.0e-02 m in achieved_goal at FetchPush-v4 step 12" in said
+    assert "differs  1.0e+00 in reward at FetchSlide-v4 step 3\n" in said
+    assert "FetchSlide-v4: distance_threshold of environment is 0.05, not 0.15" in said
     assert "new      FetchReach-v4, 50 steps" in said
     assert file.read_bytes() == before
 
@@ -149,18 +171,26 @@ def downgrade(victim: Clone) -> None:
     pip(victim, "install", "--quiet", "--no-deps", "gymnasium-robotics==1.3.1")
 
 
+def older(victim: Clone) -> None:
+    pip(victim, "install", "--quiet", "--no-deps", "mujoco==3.5.0")
+
+
+def lighten_table(victim: Clone) -> None:
+    for name in ("push", "slide", "pick_and_place", "reach"):
+        edit(packages(victim) / f"gymnasium_robotics/envs/{MODELS}/{name}.xml", 'mass="2000"', 'mass="1000"')
+    victim.ok("make", "venv")  # sees nothing
+
+
 def cut_library(victim: Clone) -> None:
     next(packages(victim).glob("mujoco/libmujoco.so*")).write_bytes(b"")
-
-
-def edit_model(victim: Clone) -> None:
-    edit(packages(victim) / "gymnasium_robotics/envs/assets/fetch/slide.xml", 'friction="0.1 ', 'friction="0.05 ')
 
 
 def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
+    times = file.stat()
     file.write_text(text.replace(old, new))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 @each_injected
@@ -168,7 +198,6 @@ def edit(file: Path, old: str, new: str) -> None:
 @injects("mujoco.version-mismatch", "mujoco 3.12.0 installed", "make venv", damage=upgrade)
 @injects("mujoco.not-registered", "gymnasium-robotics 1.3.1 installed", "make venv", damage=downgrade)
 @injects("mujoco.import", "libmujoco.so cut off", "make venv", damage=cut_library)
-@injects("mujoco.physics", "a table with less friction", "make venv", damage=edit_model)
 def test_damaged_venv_is_seen_and_mended_by_the_printed_remedy(victim, cause, damage):
     damage(victim)
     run = victim.run(*CHECK)
@@ -177,6 +206,23 @@ def test_damaged_venv_is_seen_and_mended_by_the_printed_remedy(victim, cause, da
     if damage in (uninstall, cut_library):
         assert_one_clear_error(victim.run(".venv/bin/python", "-m", "checks", "list-envs"), "list-envs", cause)
     assert "damaged: " in victim.ok("bash", "-c", remedy(run)).stderr
+    assert victim.ok(*CHECK).stdout.startswith("ok        mujoco ")
+
+
+@pytest.mark.slow
+@each_injected
+@injects("mujoco.physics", "mujoco 3.5.0 installed", "make venv", damage=older)
+@injects(
+    "mujoco.model",
+    "a table of half the mass, in files of the size and time they had",
+    "rm -rf .venv && make venv",
+    damage=lighten_table,
+)
+def test_other_physics_is_seen_and_mended_by_the_printed_remedy(victim, cause, damage):
+    damage(victim)
+    run = victim.run(*CHECK)
+    assert_one_clear_error(run, "mujoco", cause)
+    victim.ok("bash", "-c", remedy(run))
     assert victim.ok(*CHECK).stdout.startswith("ok        mujoco ")
 
 
@@ -211,6 +257,26 @@ def on_edited_robotics(lab, tmp_path):
 
 
 FETCH = "fetch/fetch_env.py"
+NOT_SEEN_IN_TRAJECTORIES = {
+    "mass of body table0 is 1000.0, not 2000.0": (f"{MODELS}/push.xml", 'mass="2000"', 'mass="1000"'),
+    "distance_threshold of environment is 0.15, not 0.05": ("fetch/slide.py", "threshold=0.05", "threshold=0.15"),
+    "damping of dof 0 of robot0:head_tilt_joint is 2000.0, not 1000.0": (
+        f"{MODELS}/robot.xml",
+        'damping="1000" name="robot0:head_tilt_joint"',
+        'damping="2000" name="robot0:head_tilt_joint"',
+    ),
+}
+
+
+@injects("mujoco.model", "a table of half the mass; another criterion of success; a head's joint of twice the damping")
+@pytest.mark.parametrize(("found", "fault"), NOT_SEEN_IN_TRAJECTORIES.items(), ids=["mass", "threshold", "damping"])
+def test_numbers_that_no_trajectory_shows_are_named(on_edited_robotics, found, fault):
+    run = on_edited_robotics(*fault)
+    assert_one_clear_error(run, "mujoco", "mujoco.model")
+    assert found in run.stderr
+
+
+# what an environment does beside what it is made of
 
 
 @each_injected
@@ -262,6 +328,20 @@ FETCH = "fetch/fetch_env.py"
     file="robot_env.py",
     old="super().reset(seed=seed)",
     new="super().reset(seed=0)",
+)
+@injects(
+    "mujoco.physics",
+    "a reward of half the distance, which moves nothing",
+    file=FETCH,
+    old="return -d\n",
+    new="return -d / 2\n",
+)
+@injects(
+    "mujoco.reset",
+    "gymnasium-robotics' mend 208 undone: what remains of the simulation before is not reset",
+    file=FETCH,
+    old="self._mujoco.mj_resetData(self.model, self.data)",
+    new="",
 )
 @injects(
     "mujoco.not-deterministic",
