@@ -9,10 +9,10 @@ of its own:
 
 Passes when the picture is a 480 × 480 image of the robot that changes when the robot moves, and is read
 back from smoke_frame.png as it was drawn. It is degraded, not ok, when a machine that has a GPU drew it in
-software or on another GPU than it trains on, and when the backend that the lab's shell uses (MUJOCO_GL) is
-not the one that works. EGL silently falls back to software; GL_RENDERER tells. Of several GPUs EGL takes
-the first, whatever CUDA_VISIBLE_DEVICES says: the check draws on the one that trains, and from then on all
-that runs in the lab does.
+software or on another GPU than it trains on, when the backend that the lab's shell uses (MUJOCO_GL) is
+not the one that works, and when closing one renderer turns another's pictures black. EGL silently falls
+back to software; GL_RENDERER tells. Of several GPUs EGL takes the first, whatever CUDA_VISIBLE_DEVICES
+says: the check draws on the one that trains, and from then on all that runs in the lab does.
 
 With another --out it is a trial, and its evidence render-trial.json.
 """
@@ -174,6 +174,7 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
             )
         evidence |= measured | {"backend": backend.name, "out": shown(arguments.out), "sha256": kept.digest(picture)}
     finding = shortcoming(backend, measured["renderer"], measured["device"], failures)
+    finding = finding or render_errors.second_black(backend.name, measured["pixels_lost"])
     return Verdict(
         "degraded" if finding else "ok",
         (

@@ -34,6 +34,8 @@ render.egl.not-permitted `/dev/nvidia*` is not there or cannot be opened
     ls -l /dev/nvidia*; sudo usermod -aG video,render $USER, then log out and back in
 render.software-on-gpu software draws on a GPU machine, and none of the above is why
     nvidia-smi; make check-gpu
+render.second-black when one renderer is closed, another one's pictures go black: so it is on OSMesa (mujoco issue 1186)
+    unset MUJOCO_GL PYOPENGL_PLATFORM; or, in your code, before renderer.close(): renderer._gl_context.make_current()
 render.crashed the driver ends the process
 render.hangs the driver draws nothing in three minutes
 render.size a picture of another size than asked for
@@ -135,6 +137,13 @@ def other_gpu(drew: str | None) -> Finding:
     why = f"MUJOCO_EGL_DEVICE_ID={number}" if number else "EGL has no number for the one that CUDA sees first"
     fix = "" if number else "nvidia-smi -L; CUDA_VISIBLE_DEVICES=a whole GPU of it"
     return Finding("render.other-gpu", "the GPU that trains to draw", f"{drew or 'another'} did: {why}, {visible}", fix)
+
+
+def second_black(backend: str, pixels_lost: int) -> Finding | None:
+    """Return that a renderer loses its pictures with another, where it does."""
+    expected = f"{backend} to draw on in one renderer when another is closed"
+    found = f"{pixels_lost:,} pixels of its picture have changed"
+    return Finding("render.second-black", expected, found) if pixels_lost else None
 
 
 def sudo() -> str:

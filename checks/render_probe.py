@@ -18,6 +18,7 @@ import numpy as np
 
 TIMED_FRAMES = 20
 MOVE_STEPS = 10
+SMALL = (120, 160)  # height and width of the pictures of two renderers
 
 
 def robot_pixels(env) -> int:
@@ -32,6 +33,24 @@ def robot_pixels(env) -> int:
         ids, types = np.moveaxis(renderer.render(), -1, 0)  # each (height, width)
     robot = [geom for geom in range(model.ngeom) if model.body(model.geom_bodyid[geom]).name.startswith("robot0:")]
     return int(((types == mujoco.mjtObj.mjOBJ_GEOM) & np.isin(ids, robot)).sum())
+
+
+def pixels_lost(env) -> int:
+    """Return the number of pixels that a renderer loses when another is closed; on OSMesa all (mujoco issue 1186)."""
+    import mujoco
+
+    first, second = (mujoco.Renderer(env.unwrapped.model, *SMALL) for _ in range(2))
+
+    def drawn_by(renderer: mujoco.Renderer) -> np.ndarray:
+        renderer.update_scene(env.unwrapped.data)
+        return renderer.render()
+
+    drawn_by(first)
+    before = drawn_by(second)
+    first.close()
+    after = drawn_by(second)
+    second.close()
+    return int((before != after).any(axis=-1).sum())
 
 
 def main(path: str) -> None:
@@ -62,8 +81,9 @@ def main(path: str) -> None:
             "pixels_changed_by_motion": int((frame != moved).any(axis=-1).sum()),
             "ms_per_frame": statistics.median(milliseconds),
         }
-        env.reset(seed=0)  # the frame's state again; last, for the second renderer takes over the GL context
+        env.reset(seed=0)  # the frame's state again; last, for other renderers take over the GL context
         measured["robot_pixels"] = robot_pixels(env)
+        measured["pixels_lost"] = pixels_lost(env)
     np.save(path, frame)
     print(json.dumps(measured))
 

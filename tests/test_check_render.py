@@ -109,6 +109,32 @@ def test_numbers_of_devices_are_kept_once_each(monkeypatch, tmp_path):
     assert render_devices.kept().read_text() == "GPU-bbbb 1 1\nGPU-aaaa 0 2\nGPU-cccc 0 0\n"
 
 
+OSMESA = {"MUJOCO_GL": "osmesa", "PYOPENGL_PLATFORM": "osmesa"}
+CURED = """
+import mujoco
+from checks import fetch, render_probe
+close = mujoco.Renderer.close
+def cured(renderer):
+    if renderer._gl_context:
+        renderer._gl_context.make_current()
+    close(renderer)
+mujoco.Renderer.close = cured
+with fetch.made(fetch.SMOKE_ENV) as env:
+    env.reset(seed=0)
+    print(render_probe.pixels_lost(env))
+"""
+
+
+@injects("render.second-black", "two renderers on OSMesa, of which one is closed", "unset MUJOCO_GL PYOPENGL_PLATFORM")
+def test_picture_that_goes_black_with_another_renderer_is_seen(lab):
+    """Both remedies: EGL, and the line of code."""
+    run = lab.run(*RENDER, **OSMESA)
+    assert_degraded(run, "render", "render.second-black")
+    assert mended(lab, run, **OSMESA).startswith("ok ")
+    assert "renderer._gl_context.make_current()" in run.stderr
+    assert lab.ok("docker/dev.sh", "python", "-c", CURED, **OSMESA).stdout == "0\n"
+
+
 # drivers that draw wrong
 
 
