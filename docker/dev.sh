@@ -7,8 +7,8 @@
 # Settings: docs/variables.md. What each flag of docker run is for: below.
 set -euo pipefail
 # Variables of the user's that a container is given.
-HANDED_IN=(CUDA_DEVICE_ORDER CUDA_VISIBLE_DEVICES HTTPS_PROXY HTTP_PROXY MUJOCO_EGL_DEVICE_ID MUJOCO_GL NO_PROXY PIP_EXTRA_INDEX_URL
-  PIP_FIND_LINKS PIP_INDEX_URL PIP_TRUSTED_HOST PYOPENGL_PLATFORM TERM WANDB_API_KEY WANDB_MODE)
+HANDED_IN=(CUDA_DEVICE_ORDER CUDA_VISIBLE_DEVICES HTTPS_PROXY HTTP_PROXY MUJOCO_EGL_DEVICE_ID MUJOCO_GL NO_PROXY
+  PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_INDEX_URL PIP_TRUSTED_HOST PYOPENGL_PLATFORM TERM WANDB_API_KEY WANDB_MODE)
 
 self=$(readlink -f -- "${BASH_SOURCE[0]}") # through a link, too
 root=${self%/docker/dev.sh}
@@ -58,10 +58,7 @@ run=(
   "--env=LAB_IMAGE=$image_id" --env=PYTHON=python3 --env=ENGINE --env=EXPECT --env=STRICT --env=STEPS "--env=VENV=$VENV"
   "${run_options[@]}"
 )
-if [[ -n ${KIT:-} ]]; then
-  kit=$(cd -- "$root" && cd -- "$KIT" && pwd -P) || error "KIT=$KIT is not a folder" "KIT=/where/the/kit/is" 2
-  run+=("$(mount "$kit" /kit readonly)" --env=KIT=/kit)
-fi
+[[ -z $from_kit ]] || run+=("$(mount "$from_kit" /kit readonly)" --env=KIT=/kit)
 if [[ -n ${PROOF:-} ]]; then
   proof=$(cd -- "$root" && mkdir -p -- "$PROOF" && cd -- "$PROOF" && pwd -P) 2>/dev/null ||
     error "PROOF=$PROOF is not a folder, and cannot be made one" "PROOF=proof, or another folder of yours" 2

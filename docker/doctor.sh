@@ -49,7 +49,8 @@ for name in libEGL.so.1 libOSMesa.so.8; do
   row "$name" "$local_python" "$(library "$name")" 'sudo env/system/install.sh'
 done
 base=$(base_image)
-if inspect "$base" >/dev/null; then here="$base"; else here="not here yet; make image fetches $base"; fi
+find_image "$base"
+if [[ -n $id ]]; then here="$base"; else here="not here yet; make image fetches $base"; fi
 row 'base image' no "$([[ $wants_engine == no ]] || echo "$here")"
 row 'python' "$local_python" "$(cd "$root" && "$PYTHON" -IB env/venv_key.py 2>/dev/null | sed -n 's/^version //p' | cut -d' ' -f1)" \
   'sudo apt-get install -y python3.12 python3.12-venv, then: make verify PYTHON=python3.12'

@@ -11,37 +11,74 @@ image_files() { # what goes into the image: what the venv is made from, and the 
   (cd -- "$root" && LC_ALL=C ls -d docker/Dockerfile pyproject.toml requirements.txt env/*.{py,sh,txt} env/system/*)
 }
 
-inspect() { engine image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
-
 base_image() { # what the container stands on: BASE_IMAGE, or the pin for this machine
   echo "${BASE_IMAGE:-$(awk -v expect="$EXPECT" '$1 == expect { print $2 }' "$root/docker/base-images.txt")}"
 }
 
-ensure_image() {
-  local base base_id key
+find_image() { # NAME: sets id, which is empty where the engine has no such image, and entrypoint
+  local said
+  said=$(engine image inspect --format '{{.Id}}{{range .Config.Entrypoint}}{{println}}{{.}}{{end}}' "$1" 2>/dev/null) || true
+  mapfile -t entrypoint <<<"$said"
+  id=${entrypoint[0]} entrypoint=("${entrypoint[@]:1}")
+}
+
+name_image() { # sets base, base_id, image and image_id; the last is empty where the image must be made
+  local bases key
   base=$(base_image)
-  base_id=$base
+  bases=$base
   if [[ $base != *@sha256:* ]]; then # a tag moves: what it means here and now counts
-    base_id=$(inspect "$base") || { pull "$base" && base_id=$(inspect "$base"); }
+    find_image "$base"
+    bases=$id
   fi
-  key=$({ echo "$base_id ${APT_SNAPSHOT:-}" && cd "$root" && image_files | xargs -d '\n' sha256sum; } | sha256sum | cut -c1-16)
-  image=robotics-rl:$key
-  image_id=$(inspect "$image") || { load_kit && image_id=$(inspect "$image"); } || { build "$base" "$key" && image_id=$(inspect "$image"); }
-  # shellcheck disable=SC2034
-  mapfile -t entrypoint < <(engine image inspect --format '{{range .Config.Entrypoint}}{{println .}}{{end}}' "$image" | sed '/^$/d')
+  image_id=
+  for base_id in $bases; do
+    key=$({ echo "$base_id ${APT_SNAPSHOT:-}" && cd "$root" && image_files | xargs -d '\n' sha256sum; } | sha256sum | cut -c1-16)
+    image=robotics-rl:$key
+    find_image "$image"
+    image_id=$id
+    [[ -z $id ]] || break
+  done
+}
+
+ensure_image() {
+  find_kit
+  name_image
+  if [[ -z $image_id ]]; then
+    make_image
+    name_image
+  fi
+}
+
+find_kit() { # sets from_kit to the folder that KIT names, or to nothing
+  from_kit=
+  [[ -n ${KIT:-} ]] || return 0
+  from_kit=$(cd -- "$root" && realpath -m -- "$KIT")
+  [[ -e $from_kit/kit.txt ]] || error "KIT=$KIT is not a kit: there is no $from_kit/kit.txt" "KIT=/where/the/kit/is" 2
+}
+
+make_image() {
+  if [[ $base != *@sha256:* ]]; then
+    find_image "$base"
+    [[ -n $id ]] || pull "$base"
+  fi
+  name_image
+  [[ -n $image_id ]] || load_kit
+  [[ -n $image_id ]] || build
 }
 
 load_kit() { # the image out of the kit, if it has the one that is wanted
-  local kit=${KIT:-} said
-  [[ -z $kit || $kit == /* ]] || kit=$root/$kit
-  [[ -n $kit && -e $kit/image.tar ]] || return
-  echo "image: loading $kit/image.tar" >&2
-  (cd "$kit" && grep '  image.tar$' SHA256SUMS | sha256sum --check --status) ||
-    error "image: $kit/image.tar has another checksum than the kit says: it was changed, or copied badly" "make kit IMAGE=1; copy the folder again"
-  said=$(engine load --input "$kit/image.tar" 2>&1) || error "image: $ENGINE cannot load $kit/image.tar: ${said##*$'\n'}" "$ENGINE system df"
-  inspect "$image" >/dev/null && engine tag "$image" robotics-rl:latest && return
-  echo "image: the kit's image does not fit ($said): it was made from other files or on another base" >&2
-  return 1
+  local archive=$from_kit/image.tar said
+  [[ -n $from_kit && -e $archive ]] || return 0
+  echo "image: loading $archive" >&2
+  (cd "$from_kit" && grep '  image.tar$' SHA256SUMS | sha256sum --check --status) ||
+    error "image: $archive has another checksum than the kit says: it was changed, or copied badly" "make kit IMAGE=1; copy the folder again"
+  said=$(engine load --input "$archive" 2>&1) || error "image: $ENGINE cannot load $archive: ${said##*$'\n'}" "$ENGINE system df"
+  name_image
+  if [[ -n $image_id ]]; then
+    engine tag "$image" robotics-rl:latest
+  else
+    echo "image: the kit's image does not fit ($said): it was made from other files or on another base" >&2
+  fi
 }
 
 pull() {
@@ -49,27 +86,31 @@ pull() {
   watched engine pull "$1"
 }
 
-build() { # BASE KEY
-  echo "image: building robotics-rl:$2 on $1" >&2
-  context=$(mktemp -d)
+build() ( # $image on $base
+  echo "image: building $image on $base" >&2
+  context=$(mktemp -d 2>&1) || error "image: no folder can be made to build from: $context" "TMPDIR=/tmp make image"
   trap 'rm -rf -- "$context"' EXIT
-  (cd "$root" && image_files | xargs -d '\n' cp --parents --target-directory="$context" --)
-  mkdir "$context/wheels"
-  local arguments=("${build_options[@]}" --build-arg "BASE_IMAGE=$1" --build-arg "APT_SNAPSHOT=${APT_SNAPSHOT:-}")
-  if [[ -n ${KIT:-} ]]; then
-    (cd "$root" && cp -R -- "$KIT"/{kit.txt,SHA256SUMS,wheels} "$context/wheels")
-    arguments+=(--build-arg KIT=/wheels)
-  elif [[ $EXPECT != gpu ]]; then
-    local_wheels "$context/wheels"
-  fi
-  local name
+  local said
+  said=$(fill "$context" 2>&1) || error "image: what it is built from cannot be put into $context: ${said##*$'\n'}" \
+    "df -h '$context'; or TMPDIR=/a/larger/folder make image"
+  arguments=("${build_options[@]}" --build-arg "BASE_IMAGE=$base" --build-arg "APT_SNAPSHOT=${APT_SNAPSHOT:-}")
+  [[ -z $from_kit ]] || arguments+=(--build-arg KIT=/wheels)
   for name in PIP_EXTRA_INDEX_URL PIP_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [[ -z ${!name:-} ]] || arguments+=(--build-arg "$name")
   done
-  watched engine build "${arguments[@]}" --label "robotics-lab.key=$2" --label "robotics-lab.base=$1" \
-    --tag "robotics-rl:$2" --tag robotics-rl:latest --file "$context/docker/Dockerfile" "$context"
-  rm -rf -- "$context"
-  trap - EXIT
+  for name in "key=${image#*:}" "base=$base"; do
+    arguments+=(--label "robotics-lab.$name")
+  done
+  watched engine build "${arguments[@]}" --tag "$image" --tag robotics-rl:latest --file "$context/docker/Dockerfile" "$context"
+)
+
+fill() { # FOLDER: put there what the image is built from; every failure is its status
+  (cd "$root" && image_files | xargs -d '\n' cp --parents --target-directory="$1" --) && mkdir "$1/wheels" || return
+  if [[ -n $from_kit ]]; then
+    cp -R -- "$from_kit"/{kit.txt,SHA256SUMS,wheels} "$1/wheels"
+  elif [[ $EXPECT != gpu ]]; then
+    local_wheels "$1/wheels"
+  fi
 }
 
 local_wheels() { # torch's CPU wheels, where pip's find-links has them in a folder of this machine
@@ -77,19 +118,13 @@ local_wheels() { # torch's CPU wheels, where pip's find-links has them in a fold
   version=$(sed -n 's/^torch==\([^ ]*\).*/\1/p' "$root/env/torch-cpu.txt")
   links=${PIP_FIND_LINKS:-$(python3 -m pip config get global.find-links 2>/dev/null)} || return 0
   for folder in $links; do
-    [[ ! -d $folder ]] || find "$folder" -name "torch-$version-*.whl" -exec cp -t "$1" {} +
+    [[ ! -d $folder ]] || find "$folder" -name "torch-$version-*.whl" -exec cp -t "$1" {} + || return
   done
 }
 
 watched() { # run, show, and name the cause of a failure
-  local log what fix='make image'
-  log=$(mktemp)
-  if "$@" 2>&1 | tee "$log" | sed -u 's/^/  /' >&2; then
-    rm -f "$log"
-    return
-  fi
-  what=$(tail -n 40 "$log")
-  rm -f "$log"
+  local what fix='make image'
+  what=$("$@" 2>&1 | sed -u 's/^/  /w /dev/stderr' | tail -n 40) && return
   case $what in
     *[Nn]"o space left"*)
       what="the disk is full" fix="$ENGINE system df; free some space, then: make image"

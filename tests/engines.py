@@ -141,7 +141,7 @@ class Boxed(Clone):
 
     def image_key(self, **environment: str) -> str:
         """The tag of the image that this clone's files and base stand for; nothing is built."""
-        script = 'root=$PWD; . docker/image.sh; choose_engine; build() { echo "$2"; exit; }; ensure_image'
+        script = 'root=$PWD; . docker/image.sh; choose_engine; name_image; echo "${image#*:}"'
         return self.ok("bash", "-c", script, **environment).stdout.strip()
 
     def inside(self, script: str, **environment: str) -> str:

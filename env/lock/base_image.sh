@@ -46,7 +46,13 @@ trap 'exit 143' TERM HUP
 rm -rf -- "$copy"
 env/lock/copy.sh "$copy"
 sed -i "s|^$EXPECT .*|$EXPECT $new|" "$copy/$pins"
-refused=$(cd "$copy" && root=$PWD && ensure_image >&2 && echo "$image")
+refused=$(
+  set -e
+  cd "$copy"
+  root=$PWD
+  ensure_image >&2
+  echo "$image"
+)
 echo "base: testing the candidate: the checks" >&2
 VENV=.venv PROOF='' STEPS='' "$copy/docker/dev.sh" python -m checks all --total-steps=4000 ||
   error "base: the lab on $new fails a check; the pin stays" "make lock-base BASE_IMAGE=$repository:another-tag"

@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from conftest import in_namespace
 from engines import BASE, base_archive, boxed, docker, docker_daemon
 from verdicts import injects
 
@@ -21,6 +22,24 @@ def assert_one_clear_error(run: subprocess.CompletedProcess, what: str, fix: str
 def test_no_daemon(box):
     run = box.run("make", "verify", DOCKER_HOST="unix:///nowhere/docker.sock")
     assert_one_clear_error(run, "ENGINE=docker does not answer: ", "sudo systemctl start docker")
+
+
+def test_no_room_to_build_in(box):
+    """Nothing is built, and nothing written elsewhere: it once made /wheels."""
+    assert not Path("/wheels").exists()
+    run = box.run("make", "image", TMPDIR="/nonexistent", APT_SNAPSHOT="20261101T000000Z")
+    assert_one_clear_error(run, "image: no folder can be made to build from: ", "TMPDIR=/tmp make image")
+    assert not Path("/wheels").exists()
+    mounts = "mount -t tmpfs -o size=40k tmpfs docs"
+    run = box.run(*in_namespace(mounts, "make", "image"), TMPDIR=f"{box.path}/docs", APT_SNAPSHOT="20261101T000000Z")
+    assert_one_clear_error(run, "what it is built from cannot be put into ", "TMPDIR=/a/larger/folder make image")
+
+
+def test_kit_that_is_not_there(box):
+    for command in (["make", "image"], ["docker/dev.sh", "true"]):
+        run = box.run(*command, KIT="typo", APT_SNAPSHOT="20261101T000000Z")
+        assert_one_clear_error(run, f"KIT=typo is not a kit: there is no {box.path}/typo/kit.txt", "KIT=")
+        assert "image: building" not in run.stderr
 
 
 def test_socket_of_others(place, daemon, box):
