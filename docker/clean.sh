@@ -1,22 +1,85 @@
 #!/usr/bin/env bash
-# Removes what the lab made in this clone, which .gitignore lists. A venv or a kit is removed only if the lab made it.
+# Removes what the lab made in this clone, and says what: what .gitignore lists, and of the venv, the kit and the evidence
+# what the lab put there. A folder with anything else in it stays, and so does one that a link leads to.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/prelude.sh
+. env/inventory.sh
 shopt -s nullglob
 
-if [[ -e $VENV/.requirements_hash ]]; then
-  rm -rf -- "$VENV"
+remove() { # PATH …
+  local path
+  for path; do
+    [[ -e $path || -L $path ]] || continue
+    rm -rf -- "$path" || error "$path cannot be removed; the reason is above" "sudo rm -rf -- '$path'"
+    echo "removed $path"
+  done
+}
+
+remove_folder() { # FOLDER …: if nothing is left in it
+  local folder
+  for folder; do
+    if ! is_empty "$folder"; then
+      [[ ! -d $folder ]] || echo "kept $folder:$(find "$folder/" -mindepth 1 -maxdepth 1 -printf ' %f\n' | sort | tr -d '\n')"
+    elif [[ -L $folder ]]; then
+      echo "emptied $(readlink -m -- "$folder"), removed the link $folder"
+      rm -- "$folder"
+    else
+      remove "$folder"
+    fi
+  done
+}
+
+foreign() { # FOLDER
+  [[ ! -e $1 ]] || is_empty "$1" || echo "kept $1: the lab did not make it"
+}
+
+if [[ -d .lock.ready ]]; then # the rest of a make lock that was killed while it installed its files: they follow
+  "$PYTHON" -IB env/lock/swap.py || error ".lock.ready/ holds the rest of a new lock, and PYTHON=$PYTHON cannot install it" "make venv"
 fi
-if [[ -e kit/kit.txt ]]; then
-  rm -rf -- kit
+
+venv=$VENV
+follow_link
+locks=(env/lock/{base_image.sh,make_kit.sh,swap.py})
+! is_labs_beside "$VENV" || locks+=("$VENV.lab/lock")
+for file in "${locks[@]}"; do
+  [[ -w $file ]] || continue
+  exec {lock}>>"$file"
+  # Where nothing can be locked, no other run is at work either.
+  take_lock "$lock" '' '' || (($? != 75)) ||
+    error "another run is at work here: $file is locked" "wait until that has ended, then: make clean"
+done
+
+if is_labs_beside "$VENV"; then
+  rm -rf -- "$VENV.lab"/{new,old,parked}
+  [[ -n $(find "$VENV.lab/" -mindepth 1 ! -name lock) ]] || rm -f -- "$VENV.lab/lock"
+  remove_folder "$VENV.lab"
+else
+  foreign "$VENV.lab"
 fi
-rm -rf -- "$VENV.lab"
+if is_labs "$VENV"; then
+  find "$VENV/" -mindepth 1 -maxdepth 1 ! -name pyvenv.cfg -exec rm -rf -- {} + # what tells that it is the lab's goes last
+  rm -f -- "$VENV/pyvenv.cfg"
+  remove_folder "$venv"
+else
+  foreign "$VENV"
+fi
+
+if grep -qs '^# A kit of the robotics lab' kit/kit.txt; then
+  rm -rf -- kit/{wheels,image.tar,SHA256SUMS,kit.txt}
+  remove_folder kit
+else
+  foreign kit
+fi
+remove proof/{bench,gpu,mujoco,render,run,train}{,-trial}.json proof/{bench,ppo_trial.zip} proof/tensorboard/ppo_smoke_*
+rmdir -- proof/tensorboard 2>/dev/null || true
+remove_folder proof
+
 while read -r pattern; do
   # shellcheck disable=SC2086
   case $pattern in
-    '' | '#'* | /.venv* | /kit/) ;;
-    /*) rm -rf -- .${pattern%/} ;;
-    *) rm -rf -- {.,*,*/*}/"${pattern%/}" ;;
+    '' | '#'* | /.venv* | /kit/ | /proof/) ;;
+    /*) pattern=${pattern#/} && remove ${pattern%/} ;;
+    *) find bench checks env tests -name "${pattern%/}" -prune -exec rm -rf -- {} + ;;
   esac
 done <.gitignore

@@ -1,5 +1,25 @@
 # shellcheck shell=bash
-# Sourced: is a venv as it was installed? Its files are listed in its .inventory, which is written when it is built.
+# Sourced: did the lab make this venv, and is it as it was installed? Its files are listed in its .inventory, which is
+# written when it is built.
+
+MARK="of the robotics lab: what is not the venv yet, or no longer" # in the lock beside a venv
+
+is_labs() { # VENV: did the lab make it? A damaged one may lack its stamp, or its pyvenv.cfg
+  grep -qsx 'prompt = robotics-lab' -- "$1/pyvenv.cfg" ||
+    { grep -qsxE 'sha256 [0-9a-f]{64}' -- "$1/.requirements_hash" && grep -qs '^repository /' -- "$1/.requirements_hash"; }
+}
+
+is_labs_beside() { # VENV: is VENV.lab the lab's? Those of earlier versions have no mark, but nothing else in them either
+  local beside=$1.lab
+  ! grep -qsxF "$MARK" -- "$beside/lock" || return 0
+  [[ -f $beside/lock ]] && { is_labs "$1" || is_labs "$beside/new" || is_labs "$beside/old" || is_labs "$beside/parked"; } &&
+    [[ -z $(find "$beside/" -mindepth 1 -maxdepth 1 ! -name lock ! -name new ! -name old ! -name parked) ]]
+}
+
+is_empty() { # FOLDER
+  local entry
+  [[ -d $1 ]] && entry=$(ls -A -- "$1") && [[ -z $entry ]]
+}
 
 inventory() { # VENV: its files with size and time, less what Python caches; of torch's 9,000 headers the names
   (cd -- "$1" && find bin lib pyvenv.cfg .contents -name __pycache__ -prune -o -type d -o -path '*/torch/include/*' -print \

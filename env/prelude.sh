@@ -2,6 +2,14 @@
 # Sourced first by every script: how an error is reported, and what is decided once.
 
 : "${PYTHON:=python3}" "${VENV:=.venv}"
+while [[ $VENV == */ && $VENV != / ]]; do VENV=${VENV%/}; done
+[[ $VENV != -* ]] || VENV=./$VENV
+
+follow_link() { # $VENV may be a link to a larger disk; then sets link, and VENV to what it leads to
+  link=
+  # shellcheck disable=SC2034
+  [[ ! -L $VENV ]] || link=$VENV VENV=$(readlink -m -- "$VENV")
+}
 
 error() { # WHAT FIX [STATUS]: print what is wrong and the command that fixes it; exit
   printf 'error: %s\nfix: %s\n' "$1" "$2" >&2

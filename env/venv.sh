@@ -11,14 +11,14 @@ cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/inventory.sh
 . env/base.sh
 
-while [[ $VENV == */ && $VENV != / ]]; do VENV=${VENV%/}; done
-[[ ! -L $VENV ]] || VENV=$(readlink -m -- "$VENV") # a link to a larger disk stays a link
+follow_link # which stays one
 case $PWD/$VENV in
   *[:\$]*) error "$PWD/$VENV contains a ':' or a '\$', which breaks a virtual environment" "move the clone, or choose another VENV" 2 ;;
 esac
-[[ $VENV != -* ]] || VENV=./$VENV
-if [[ -e $VENV && ! -e $VENV/.requirements_hash ]] && ! grep -qx 'prompt = robotics-lab' "$VENV/pyvenv.cfg" 2>/dev/null; then
-  error "$VENV exists, and the lab did not make it" "make verify VENV=.venv-lab, or another folder"
+foreign() { error "$1 exists, and the lab did not make it" "make verify VENV=.venv-lab, or another folder"; }
+
+if [[ -e $VENV ]] && ! is_labs "$VENV" && ! is_empty "$VENV" && ! mountpoint -q -- "$VENV"; then
+  foreign "$VENV"
 fi
 
 program=$(command -v "$PYTHON") ||
@@ -58,7 +58,7 @@ is_current() {
   [[ $status == 0 && $key == sha256\ * ]] ||
     error "$PYTHON does not work as a Python" "make verify PYTHON=python3.12, or another that does" 2
   base_of "$key"
-  if [[ ! -d $VENV ]]; then
+  if [[ ! -d $VENV ]] || is_empty "$VENV"; then
     reason="there is none yet"
   elif [[ -z $old_key ]]; then
     reason="its stamp is missing"
@@ -78,12 +78,30 @@ is_current && exit
 
 # Beside the venv: the lock, and what is not the venv yet or no longer.
 beside=$VENV.lab new=$VENV.lab/new old=$VENV.lab/old parked=$VENV.lab/parked
-{ mkdir -p -- "$beside" && exec {lock}>>"$beside/lock"; } 2>/dev/null ||
-  error "$beside is not writable" "ls -ld '$(dirname -- "$VENV")'; or make verify VENV=/a/folder/of/yours"
-# Children that write hold the lock, too, so a killed build's are waited for.
+irreplaceable() { # WHY
+  local fix="make verify VENV='$VENV/venv'"
+  [[ -z $link ]] || fix="ln -sfn '$VENV/venv' '$link'; then: make venv"
+  error "$VENV cannot be replaced by a new venv: $1" "$fix"
+}
+
+! mountpoint -q -- "$VENV" || irreplaceable "it is a mount point"
+if ! is_labs_beside "$VENV" && [[ -n $(find "$beside/" -mindepth 1 ! \( -name lock -empty \) -print -quit 2>/dev/null) ]]; then
+  foreign "$beside"
+fi
 fix="make verify VENV=/a/folder/on/a/local/disk"
 ! inside || fix=$(local_clone) # where the container sees nothing else
-take_lock "$lock" "venv: another run is building $VENV" "$fix"
+# Children that write hold the lock, too, so a killed build's are waited for.
+until
+  if ! { mkdir -p -- "$beside" && exec {lock}>>"$beside/lock"; } 2>/dev/null; then
+    ! is_empty "$VENV" || irreplaceable "$(dirname -- "$VENV") is not writable"
+    error "$beside is not writable" "ls -ld '$(dirname -- "$VENV")'; or make verify VENV=/a/folder/of/yours"
+  fi
+  take_lock "$lock" "venv: another run is building $VENV" "$fix"
+  [[ $beside/lock -ef /proc/self/fd/$lock ]] # else make clean has removed it meanwhile
+do
+  exec {lock}>&-
+done
+[[ -s $beside/lock ]] || { echo "$MARK" >&"$lock"; } 2>/dev/null || true # a full disk is met and named by the build
 [[ -d $VENV || ! -d $old ]] || mv -T -- "$old" "$VENV" # killed between the two renames
 if ! is_current && [[ -d $VENV && $key == "$(cat "$parked/.requirements_hash" 2>/dev/null)" ]]; then
   # Another engine's venv is in place, and this one was put aside for it: they change places.
@@ -104,7 +122,10 @@ trap 'rm -rf -- "$new"' EXIT
 "$PYTHON" -IB env/venv_build.py "$new" || exit
 { inventory "$new" >"$new/.inventory" && echo "$key" >"$new/.requirements_hash"; } ||
   error "venv: the stamp could not be written" "df -h .; then: make venv"
-[[ ! -e $VENV ]] || mv -T -- "$VENV" "$old"
+if [[ -d $VENV ]]; then
+  chmod --reference="$VENV" -- "$new"
+  mv -T -- "$VENV" "$old"
+fi
 mv -T -- "$new" "$VENV"
 if [[ $old_key == sha256\ * && $(where <<<"$key") != "$(where <<<"$old_key")" ]]; then
   rm -rf -- "$parked"
