@@ -10,12 +10,13 @@ import time
 from argparse import ArgumentParser, RawTextHelpFormatter
 from importlib.metadata import version
 from pathlib import Path
-from subprocess import getoutput
+from subprocess import TimeoutExpired, getoutput
 
 import bench
 from bench import environments, fresh, idle, rebuild, render, train, verify
 from bench.table import table
 from bench.timing import LAB, ROOT, SCRATCH, CommandFailed, run
+from checks import outside
 
 QUESTIONS = {"a": train, "b": environments, "c": rebuild, "d": idle, "e": render, "f": verify, "g": fresh}
 TURNS = {"a": 5, "d": 5}  # of the others 3
@@ -25,7 +26,10 @@ RECORD = ROOT / "proof" / "bench.json"
 def machine() -> dict:
     """Return what the figures are of: the machine, and the versions that matter."""
     cpu = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    gpus = getoutput("nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null")
+    try:
+        gpus = outside.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], 20).stdout
+    except (OSError, TimeoutExpired):
+        gpus = ""
     return {
         "system": platform.freedesktop_os_release()["PRETTY_NAME"],
         "architecture": platform.machine(),

@@ -7,19 +7,23 @@ root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 check_settings
 
 status=0
-row() { # WHAT NEEDED FOUND [FIX]: found, or missing and needed, or missing and not
-  if [[ -n $3 ]]; then
-    printf '%-12s%-22s%s\n' ok "$1" "$3"
-  elif [[ $2 == yes ]]; then
-    printf '%-12s%-22s%s\n' missing "$1" "fix: $4"
-    status=1
-  else
-    printf '%-12s%-22s%s\n' 'not needed' "$1" ''
-  fi
+row() { # WHAT NEEDED FOUND [FIX]: found, or hangs, or missing and needed, or missing and not
+  local state=ok said=$3
+  case $3:$2 in
+    "$hangs"*) state=hangs said="no answer in $PATIENCE s; fix: $4" ;;
+    :yes) state=missing said="fix: $4" ;;
+    :*) state='not needed' ;;
+  esac
+  printf '%-12s%-22s%s\n' "$state" "$1" "$said"
+  [[ $2 != yes || $state == ok ]] || status=1
 }
 yes_if() { if "$@"; then echo yes; else echo no; fi; }
-first_of() { "$@" 2>/dev/null | head -n 1 || true; }
-library() { /sbin/ldconfig -p | awk -v name="$1" '$1 == name { print $NF; exit }'; }
+first_of() { # COMMAND …: the first line that it prints, if it succeeds; or that it hangs
+  local said status=0
+  said=$(within "$PATIENCE" "$@") || status=$?
+  case $status in 0) head -n 1 <<<"$said" ;; 124) echo "$hangs" ;; esac
+}
+library() { within "$PATIENCE" /sbin/ldconfig -p | awk -v name="$1" '$1 == name && !found++ { print $NF }'; }
 
 case $ENGINE in
   auto | local) use_engine docker ;;
@@ -39,8 +43,10 @@ row 'docker socket' "$([[ $wants_engine == yes && $client == docker ]] && echo y
   "$([[ $socket != /* || -w $socket ]] && echo "$socket is yours to use")" \
   "$([[ -e $socket ]] && answer='permission denied'; engine_remedy)"
 row 'NVIDIA GPU' "$wants_gpu" "$gpu" "EXPECT=cpu, if this machine has none"
-row 'NVIDIA driver' "$wants_gpu" "$(first_of nvidia-smi --query-gpu=name,driver_version --format=csv,noheader)" \
-  "install the NVIDIA driver; if it is there: nvidia-smi"
+driver=$(first_of nvidia-smi --query-gpu=name,driver_version --format=csv,noheader)
+fix='install the NVIDIA driver; if it is there: nvidia-smi'
+[[ $driver != "$hangs" ]] || fix='sudo dmesg | grep -i -e nvrm -e xid; sudo reboot'
+row 'NVIDIA driver' "$wants_gpu" "$driver" "$fix"
 row 'container toolkit' "$wants_both" "$(first_of nvidia-ctk --version; ls /etc/cdi/nvidia.yaml /var/run/cdi/nvidia.yaml 2>/dev/null || true)" \
   "install the NVIDIA Container Toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker"
 row "the GPU's EGL" "$wants_gpu" "$(library libEGL_nvidia.so.0)" \
@@ -50,9 +56,8 @@ for name in libEGL.so.1 libOSMesa.so.8; do
 done
 base=$(base_image)
 find_image "$base"
-if [[ -n $id ]]; then here="$base"; else here="not here yet; make image fetches $base"; fi
-row 'base image' no "$([[ $wants_engine == no ]] || echo "$here")"
-row 'python' "$local_python" "$(cd "$root" && "$PYTHON" -IB env/venv_key.py 2>/dev/null | sed -n 's/^version //p' | cut -d' ' -f1)" \
+row 'base image' no "$([[ $wants_engine == no ]] || if [[ -n $id ]]; then echo "$base"; else echo "not here yet; make image fetches $base"; fi)"
+row 'python' "$local_python" "$(cd "$root" && within "$PATIENCE" "$PYTHON" -IB env/venv_key.py | sed -n 's/^version //p' | cut -d' ' -f1)" \
   'sudo apt-get install -y python3.12 python3.12-venv, then: make verify PYTHON=python3.12'
 # A GPU's base image takes 20 GB, another's 3 GB; the venv 1.3 GB.
 need=$([[ $wants_both == yes ]] && echo 30 || echo 5)

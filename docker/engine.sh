@@ -1,8 +1,10 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # Sourced. choose_engine sets ENGINE to local or to an engine in docker/engines/, EXPECT to gpu or cpu, and ENGINE_REASON
 # where auto became local; or it ends with an error. Wants root, the repository.
 . "$root/docker/expect.sh"
 : "${ENGINE:=auto}" "${STRICT:=0}" "${STEPS:=}" "${ENGINE_REASON:=}"
+PATIENCE=20 # seconds, for an engine or a driver to answer a question
+hangs="hangs: no answer in $PATIENCE s"
 
 check_settings() {
   local name names=auto
