@@ -89,8 +89,8 @@ prove_gpu() { # see that the engine gives the GPU to a container: once after eac
     stat --format='%n %Y' /etc/docker/daemon.json /{etc,var/run}/cdi/* "$(command -v nvidia-container-runtime)"
   } 2>/dev/null) || true
   [[ $now != "$(cat "$passes" 2>/dev/null)" ]] || return 0
-  said=$(engine run --rm "${gpu_options[@]}" --entrypoint=true "$image" 2>&1) ||
-    error "$ENGINE cannot give the GPU to a container: $(head -n 1 <<<"$said") [gpu.toolkit-missing]" \
+  said=$(all_within $((6 * PATIENCE)) "$client" run --rm "${gpu_options[@]}" --entrypoint=true "$image") ||
+    error "$ENGINE cannot give the GPU to a container: $(head -n 1 <<<"${said:-no answer}") [gpu.toolkit-missing]" \
       "install the NVIDIA Container Toolkit and restart $ENGINE; or, without a GPU: EXPECT=cpu"
   echo "$now" >"$passes"
 }

@@ -30,13 +30,14 @@ case $ENGINE in
   *) use_engine "$ENGINE" ;;
 esac
 if engine_answers; then server=$answer; else server=''; fi
+[[ $answer != *"$hangs" ]] || server=$hangs
 wants_gpu=$(yes_if [ "$EXPECT" = gpu ])
 wants_engine=$([[ $ENGINE == local || ($ENGINE == auto && $EXPECT == cpu && -z $server) ]] && echo no || echo yes)
 wants_both=$([[ $wants_gpu$wants_engine == yesyes ]] && echo yes || echo no)
 local_python=$([[ $wants_engine == yes ]] && echo no || echo yes)
 
 row "$client client" "$wants_engine" "$(first_of "$client" --version)" "sudo apt-get install -y $package"
-row "$client server" "$wants_engine" "$server" "$(engine_remedy)  (${answer##*$'\n'})"
+row "$client server" "$wants_engine" "$server" "$(engine_remedy)$([[ -n $server ]] || echo "  (${answer##*$'\n'})")"
 socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
 socket=${socket#unix://}
 row 'docker socket' "$([[ $wants_engine == yes && $client == docker ]] && echo yes || echo no)" \
@@ -55,8 +56,11 @@ for name in libEGL.so.1 libOSMesa.so.8; do
   row "$name" "$local_python" "$(library "$name")" 'sudo env/system/install.sh'
 done
 base=$(base_image)
-find_image "$base"
-row 'base image' no "$([[ $wants_engine == no ]] || if [[ -n $id ]]; then echo "$base"; else echo "not here yet; make image fetches $base"; fi)"
+case $server in
+  '' | "$hangs") here="not known: no server answers" ;;
+  *) here=$(first_of "$client" image inspect --format "$base" "$base") ;;
+esac
+row 'base image' no "$([[ $wants_engine == no ]] || echo "${here:-not here yet; make image fetches $base}")" "$restart_remedy"
 row 'python' "$local_python" "$(cd "$root" && within "$PATIENCE" "$PYTHON" -IB env/venv_key.py | sed -n 's/^version //p' | cut -d' ' -f1)" \
   'sudo apt-get install -y python3.12 python3.12-venv, then: make verify PYTHON=python3.12'
 # A GPU's base image takes 20 GB, another's 3 GB; the venv 1.3 GB.

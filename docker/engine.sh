@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2154
 # Sourced. choose_engine sets ENGINE to local or to an engine in docker/engines/, EXPECT to gpu or cpu, and ENGINE_REASON
 # where auto became local; or it ends with an error. Wants root, the repository.
 . "$root/docker/expect.sh"
@@ -24,13 +24,26 @@ use_engine() { # NAME: take the client, options and verbs of docker/engines/NAME
   . "$root/docker/engines/$1.sh"
 }
 
-engine() { # VERB …: run a command of the engine, in the words that Docker and Podman share
+# Commands of the engine, in the words that Docker and Podman share.
+
+engine() { # VERB …: run what takes as long as it takes
   "$client" "$@"
 }
 
+ask() { # VERB …: sets answer to what it says to a question; ends with an error where none comes
+  local status=0
+  answer=$(within "$PATIENCE" "$client" "$@") || status=$?
+  ((status != 124)) || error "$client $hangs" "$restart_remedy"
+  return "$status"
+}
+
 engine_answers() { # sets answer to the version of the engine's server, or to why there is none
+  local status=0
   answer="$client is not installed"
-  command -v "$client" >/dev/null && ask_server
+  command -v "$client" >/dev/null || return
+  ask_server || status=$?
+  ((status != 124)) || answer="$client $hangs"
+  return "$status"
 }
 
 engine_remedy() { # the command that helps after this answer
@@ -38,6 +51,7 @@ engine_remedy() { # the command that helps after this answer
     "$client is not installed") echo "sudo apt-get install -y $package" ;;
     *" is not installed") echo "sudo apt-get install -y ${answer%% *}" ;;
     *[Pp]"ermission denied"*) echo "$permission_remedy" ;;
+    *"$hangs") echo "$restart_remedy" ;;
     *) echo "$start_remedy" ;;
   esac
 }
@@ -53,6 +67,8 @@ choose_engine() {
       elif [[ -n $gpu && $EXPECT == gpu ]]; then # never quietly verified outside the container
         error "this machine has an NVIDIA GPU ($gpu), and Docker does not answer: ${answer##*$'\n'}" \
           "$(engine_remedy); or, if you mean this machine's own Python: ENGINE=local"
+      elif [[ $answer == *"$hangs" ]]; then # nor does the lab wait for it before every command
+        error "$answer" "$(engine_remedy); or, without it: ENGINE=local"
       else
         ENGINE=local ENGINE_REASON=" (${answer%%;*}, and no GPU is expected)"
       fi

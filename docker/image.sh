@@ -16,9 +16,8 @@ base_image() { # what the container stands on: BASE_IMAGE, or the pin for this m
 }
 
 find_image() { # NAME: sets id, which is empty where the engine has no such image, and entrypoint
-  local said
-  said=$(engine image inspect --format '{{.Id}}{{range .Config.Entrypoint}}{{println}}{{.}}{{end}}' "$1" 2>/dev/null) || true
-  mapfile -t entrypoint <<<"$said"
+  ask image inspect --format '{{.Id}}{{range .Config.Entrypoint}}{{println}}{{.}}{{end}}' "$1" || answer=
+  mapfile -t entrypoint <<<"$answer"
   id=${entrypoint[0]} entrypoint=("${entrypoint[@]:1}")
 }
 
@@ -75,7 +74,7 @@ load_kit() { # the image out of the kit, if it has the one that is wanted
   said=$(engine load --input "$archive" 2>&1) || error "image: $ENGINE cannot load $archive: ${said##*$'\n'}" "$ENGINE system df"
   name_image
   if [[ -n $image_id ]]; then
-    engine tag "$image" robotics-rl:latest
+    ask tag "$image" robotics-rl:latest
   else
     echo "image: the kit's image does not fit ($said): it was made from other files or on another base" >&2
   fi
@@ -116,7 +115,7 @@ fill() { # FOLDER: put there what the image is built from; every failure is its 
 local_wheels() { # torch's CPU wheels, where pip's find-links has them in a folder of this machine
   local links folder version
   version=$(sed -n 's/^torch==\([^ ]*\).*/\1/p' "$root/env/torch-cpu.txt")
-  links=${PIP_FIND_LINKS:-$(python3 -m pip config get global.find-links 2>/dev/null)} || return 0
+  links=${PIP_FIND_LINKS:-$(within "$PATIENCE" python3 -m pip config get global.find-links)} || return 0
   for folder in $links; do
     [[ ! -d $folder ]] || find "$folder" -name "torch-$version-*.whl" -exec cp -t "$1" {} + || return
   done

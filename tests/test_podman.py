@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from contextlib import ExitStack
 
 import pytest
 from conftest import in_namespace
@@ -19,6 +21,24 @@ def test_podman_that_cannot_start_a_container_is_named(clone):
         "error: ENGINE=podman does not answer: catatonit is not installed\nfix: sudo apt-get install -y catatonit; or "
     )
     assert error in run.stderr
+
+
+@pytest.mark.skipif(shutil.which("podman") is None, reason="podman is not installed")
+def test_podman_that_waits_for_another_is_named(clone, tmp_path):
+    """The other one, which hangs, holds the locks of the store."""
+    settings = tmp_path / "storage.conf"
+    settings.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n')
+    clone.environment |= {"CONTAINERS_STORAGE_CONF": str(settings), "ENGINE": "podman", "EXPECT": "cpu"}
+    clone.ok("podman", "image", "ls")
+    clone.shorten_patience()
+    with ExitStack() as held:
+        for path in (tmp_path / "graph").rglob("*.lock"):
+            fcntl.lockf(held.enter_context(path.open("r+")), fcntl.LOCK_EX)
+        run = clone.run("timeout", "--kill-after=1", "20", "make", "image")
+        doctor = clone.run("timeout", "--kill-after=1", "20", "make", "doctor")
+    error = "error: ENGINE=podman does not answer: podman hangs: no answer in 1 s\nfix: pgrep -a podman; "
+    assert error in run.stderr, run.stderr
+    assert "hangs       podman server         no answer in 1 s; fix: pgrep -a podman; " in doctor.stdout
 
 
 @pytest.mark.slow

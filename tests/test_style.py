@@ -33,7 +33,7 @@ def test_linter_is_content(command):
 
 
 # Each is one command, or says of each of its commands what follows where that fails.
-QUESTIONS = "ask_server engine engine_answers fill image_files inside inventory is_current"
+QUESTIONS = "all_within ask ask_server engine engine_answers fill image_files inside inventory is_current"
 QUESTIONS += " is_current_in_image nvidia_gpu where within"
 
 

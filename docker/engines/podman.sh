@@ -10,8 +10,9 @@ save_options=(--format=oci-archive)             # what docker writes by itself
 manifest_options=(--tls-verify=false)           # for a registry of this machine, which has no certificate
 permission_remedy="podman info"
 start_remedy="podman info"
+restart_remedy="pgrep -a podman; end the one that holds the others up"
 
 ask_server() { # sets answer to podman's version; there is no daemon, and catatonit is a container's process 1
   answer="catatonit is not installed"
-  compgen -G '/usr/*/podman/catatonit' >/dev/null && answer=$(podman version --format '{{.Client.Version}}' 2>&1)
+  compgen -G '/usr/*/podman/catatonit' >/dev/null && answer=$(all_within "$PATIENCE" podman version --format '{{.Client.Version}}')
 }

@@ -29,10 +29,10 @@ plain=() # a registry of this machine has no certificate
 case $name in localhost:* | 127.*) plain=("${manifest_options[@]}") ;; esac
 new=
 while read -r digest; do # podman knows an image by two; the index of both machines is the one that is wanted
-  index=$(engine manifest inspect "${plain[@]}" "$repository@$digest" 2>&1) || true
+  index=$(all_within $((3 * PATIENCE)) "$client" manifest inspect "${plain[@]}" "$repository@$digest") || true
   [[ $index == *'"amd64"'* && $index == *'"arm64"'* ]] && new=$name@$digest && break
 done < <(sed -n 's/.*Digest: //p' <<<"$said" | grep . || # docker says it; podman does not
-  engine image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$name" | sed -n "s|.*${repository##*/}@||p")
+  within "$PATIENCE" "$client" image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$name" | sed -n "s|.*${repository##*/}@||p")
 [[ -n $new ]] || error "base: $name is not an index of x86_64 and aarch64: ${index:-it has no digest}" "another one: make lock-base BASE_IMAGE=NAME:TAG"
 if [[ $new == "$old" ]]; then
   echo "base: nothing changes: $old"
@@ -41,7 +41,7 @@ fi
 printf '%s\n' "$pins:" "  -$old" "  +$new"
 
 copy=.lock.base refused=
-trap 'rm -rf -- "$copy"; [[ -z $refused ]] || engine rmi "$refused" >/dev/null 2>&1 || true' EXIT
+trap 'rm -rf -- "$copy"; [[ -z $refused ]] || within "$PATIENCE" "$client" rmi "$refused" >/dev/null || true' EXIT
 trap 'exit 143' TERM HUP
 rm -rf -- "$copy"
 env/lock/copy.sh "$copy"

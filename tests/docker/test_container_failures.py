@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from conftest import in_namespace
-from engines import BASE, base_archive, boxed, docker, docker_daemon
+from engines import BASE, Boxed, base_archive, boxed, docker, docker_daemon
 from verdicts import injects
 
 
@@ -22,6 +27,59 @@ def assert_one_clear_error(run: subprocess.CompletedProcess, what: str, fix: str
 def test_no_daemon(box):
     run = box.run("make", "verify", DOCKER_HOST="unix:///nowhere/docker.sock")
     assert_one_clear_error(run, "ENGINE=docker does not answer: ", "sudo systemctl start docker")
+
+
+@contextmanager
+def stopped(host: str):
+    """A daemon that is there and answers nothing."""
+    pid = int((Path(host.removeprefix("unix://")).parent / "pid").read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("engine", "what", "fix"),
+    [
+        ("docker", "ENGINE=docker does not answer: docker hangs: no answer in 1 s", "; or ENGINE=local"),
+        ("auto", "docker hangs: no answer in 1 s", "; or, without it: ENGINE=local"),
+    ],
+)
+def test_daemon_that_hangs(place, daemon, engine, what, fix):
+    clone = boxed(place / f"hung up, {engine}", daemon)
+    clone.shorten_patience()
+    commands = (["make", "image"], ["make", "verify"], ["docker/dev.sh", "true"])
+    with stopped(daemon):
+        for command in commands:
+            run = in_time(clone, *command, ENGINE=engine)
+            assert_one_clear_error(run, what, f"sudo systemctl restart docker{fix}")
+        run = in_time(clone, "make", "doctor", ENGINE=engine)
+    row = "hangs       docker server         no answer in 1 s; fix: sudo systemctl restart docker\n"
+    assert row in run.stdout and "\nok          disk " in run.stdout
+    assert run.returncode == 2
+
+
+def in_time(clone: Boxed, *command: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command that must not wait for long."""
+    return clone.run("timeout", "--kill-after=1", "20", *command, **environment)
+
+
+def test_daemon_that_hangs_later(place, box):
+    """Its version it still tells, as one in a deadlock does: a client that hangs at the second question."""
+    clone = boxed(place / "hung up later", box.environment["DOCKER_HOST"])
+    clone.shorten_patience()
+    folder = place / "hanging client"
+    folder.mkdir()
+    real = shutil.which("docker")
+    (folder / "docker").write_text(f'#!/bin/bash\n[[ $1 != image ]] || exec sleep 100\nexec {real} "$@"\n')
+    (folder / "docker").chmod(0o755)
+    path = f"{folder}:{clone.environment['PATH']}"
+    for command in (["make", "image"], ["docker/dev.sh", "true"]):
+        run = in_time(clone, *command, PATH=path)
+        assert_one_clear_error(run, "docker hangs: no answer in 1 s", "sudo systemctl restart docker")
+    assert "hangs       base image " in in_time(clone, "make", "doctor", PATH=path).stdout
 
 
 def test_no_room_to_build_in(box):
