@@ -27,8 +27,7 @@ choose_engine
 ensure_image
 
 # The home folder of the container's user: caches survive there, and stay out of the repository.
-[[ -n ${HOME:-} ]] || error "HOME is not set; the container's home folder is kept there" "export HOME=/a/folder/of/yours"
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/robotics-lab
+user_cache
 mkdir -p "$cache/home"
 uid=$(id -u) gid=$(id -g) name=$(id -un 2>/dev/null) || name=lab
 printf '%s\n' 'root:x:0:0:root:/home/lab:/bin/bash' 'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin' >"$cache/passwd.$$"

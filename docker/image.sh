@@ -55,7 +55,19 @@ find_kit() { # sets from_kit to the folder that KIT names, or to nothing
   [[ -e $from_kit/kit.txt ]] || error "KIT=$KIT is not a kit: there is no $from_kit/kit.txt" "KIT=/where/the/kit/is" 2
 }
 
-make_image() {
+user_cache() { # sets cache, the lab's folder in the user's
+  [[ -n ${XDG_CACHE_HOME:-${HOME:-}} ]] || error "HOME is not set, and the cache is kept there" "export HOME=/a/folder/of/yours"
+  cache=${XDG_CACHE_HOME:-$HOME/.cache}/robotics-lab
+  { mkdir -p -- "$cache" && [[ -w $cache ]]; } 2>/dev/null || error "$cache is not writable" "XDG_CACHE_HOME=/a/folder/of/yours make image"
+}
+
+make_image() ( # of several runs at once one makes it, and the others wait
+  user_cache
+  exec {lock}>"$cache/image-$ENGINE.lock"
+  if ! flock --nonblock "$lock"; then
+    echo "image: another run is making one; waiting for it" >&2
+    flock "$lock"
+  fi
   if [[ $base != *@sha256:* ]]; then
     find_image "$base"
     [[ -n $id ]] || pull "$base"
@@ -63,7 +75,7 @@ make_image() {
   name_image
   [[ -n $image_id ]] || load_kit
   [[ -n $image_id ]] || build
-}
+)
 
 load_kit() { # the image out of the kit, if it has the one that is wanted
   local archive=$from_kit/image.tar said

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import time
 
 import pytest
 from conftest import ROOT
-from engines import BASE, boxed, docker, registry
+from engines import BASE, Boxed, boxed, docker, registry
 
 from checks import CHECKS
 
@@ -46,6 +49,34 @@ def test_current_image_is_not_built_again(box):
     assert images() == before
 
 
+@pytest.fixture
+def builder(place, daemon, tmp_path) -> Boxed:
+    """A clone whose image takes two seconds to build, and is another one for each test."""
+    builder = boxed(place / f"building {tmp_path.name}", daemon)
+    recipe = f"ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}}\nRUN echo {time.time()} && sleep 2\n"
+    (builder.path / "docker/Dockerfile").write_text(recipe)
+    return builder
+
+
+def test_of_several_builds_at_once_one_builds_and_the_others_wait(builder):
+    host = builder.environment["DOCKER_HOST"]
+    untagged = ["images", "--quiet", "--filter=dangling=true"]
+    before = docker(host, *untagged)
+    said = [run.communicate(timeout=120) for run in [builder.start("make", "image") for _ in range(3)]]
+    assert len({out for out, _ in said}) == 1 and said[0][0].startswith("ok        image "), said
+    assert [err.count("image: building ") for _, err in said].count(1) == 1, said
+    assert sum(err == "image: another run is making one; waiting for it\n" for _, err in said) == 2, said
+    assert docker(host, *untagged) == before
+
+
+def test_build_that_was_killed_is_not_waited_for(builder):
+    killed = builder.start("make", "image")
+    next(line for line in killed.stderr if "sleep 2" in line)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert "image: building " in builder.ok("make", "image").stderr
+
+
 def test_current_venv_is_seen_without_a_container(box):
     host = box.environment["DOCKER_HOST"]
 
@@ -73,26 +104,25 @@ def test_image_carries_the_hash_that_is_its_tag(box):
 
 def test_image_has_the_locks_versions_and_what_the_checks_need(box):
     host = box.environment["DOCKER_HOST"]
+    image = re.search(r"robotics-rl:\w+", box.ok("make", "image").stdout).group()
     program = (
         "import imageio, mujoco, numpy, stable_baselines3, torch; print(mujoco.__version__, torch.__version__);"
         "imageio.mimwrite('/tmp/x.mp4', numpy.zeros((9, 64, 64, 3), 'uint8'), fps=9); print(torch.__file__)"
     )
-    *_, printed, torch_file = docker(
-        host, "run", "--rm", "--network=none", "robotics-rl:latest", "python", "-c", program
-    ).splitlines()
+    *_, printed, torch_file = docker(host, "run", "--rm", "--network=none", image, "python", "-c", program).splitlines()
     locked = re.search(r"^mujoco==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE).group(1)
     torch = re.search(r"^torch==(\S+)", (ROOT / "env/torch-cpu.txt").read_text(), re.MULTILINE).group(1)
     assert printed == f"{locked} {torch}" and torch_file.startswith("/opt/base/lib/python")
     twice = "ls -d /opt/lab/lib/python*/site-packages/{torch,imageio_ffmpeg/binaries/ffmpeg-*} 2>/dev/null || true"
-    assert docker(host, "run", "--rm", "robotics-rl:latest", "bash", "-c", twice) == ""  # the system has an ffmpeg
+    assert docker(host, "run", "--rm", image, "bash", "-c", twice) == ""  # the system has an ffmpeg
     assert "libEGL_nvidia.so.0" in docker(
-        host, "run", "--rm", "robotics-rl:latest", "cat", "/usr/share/glvnd/egl_vendor.d/10_nvidia.json"
+        host, "run", "--rm", image, "cat", "/usr/share/glvnd/egl_vendor.d/10_nvidia.json"
     )
-    libraries = docker(host, "run", "--rm", "robotics-rl:latest", "ldconfig", "-p")
+    libraries = docker(host, "run", "--rm", image, "ldconfig", "-p")
     for library in ("libEGL.so.1", "libGL.so.1", "libOSMesa.so.8", "libglfw.so.3"):
         assert library in libraries
     for program in ("ffmpeg", "git", "make", "shellcheck"):
-        assert docker(host, "run", "--rm", "robotics-rl:latest", "which", program)
+        assert docker(host, "run", "--rm", image, "which", program)
 
 
 def test_changed_lock_and_moved_base_make_another_image(box, place):
