@@ -27,7 +27,7 @@ name_image() { # sets base, base_id, image and image_id; the last is empty where
   bases=$base
   if [[ $base != *@sha256:* ]]; then # a tag moves: what it means here and now counts
     find_image "$base"
-    bases=$id
+    bases=${id:-$(ids_of_absent_base)}
   fi
   image_id=
   for base_id in $bases; do
@@ -37,6 +37,14 @@ name_image() { # sets base, base_id, image and image_id; the last is empty where
     image_id=$id
     [[ -z $id ]] || break
   done
+}
+
+ids_of_absent_base() { # what the tag $base meant to the images of the lab's that stand on it, as one out of a kit does
+  ask image ls --quiet --filter "label=robotics-lab.base=$base"
+  [[ -n $answer ]] || return 0
+  # shellcheck disable=SC2086
+  ask image inspect --format '{{index .Config.Labels "robotics-lab.base-id"}}' $answer
+  echo "$answer"
 }
 
 ensure_image() {
@@ -68,12 +76,13 @@ make_image() ( # of several runs at once one makes it, and the others wait
     echo "image: another run is making one; waiting for it" >&2
     flock "$lock"
   fi
-  if [[ $base != *@sha256:* ]]; then
-    find_image "$base"
-    [[ -n $id ]] || pull "$base"
-  fi
   name_image
   [[ -n $image_id ]] || load_kit
+  if [[ -z $image_id && $base != *@sha256:* ]]; then
+    find_image "$base"
+    [[ -n $id ]] || pull "$base"
+    name_image
+  fi
   [[ -n $image_id ]] || build
 )
 
@@ -109,7 +118,7 @@ build() ( # $image on $base
   for name in PIP_EXTRA_INDEX_URL PIP_INDEX_URL PIP_TRUSTED_HOST HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [[ -z ${!name:-} ]] || arguments+=(--build-arg "$name")
   done
-  for name in "key=${image#*:}" "base=$base"; do
+  for name in "key=${image#*:}" "base=$base" "base-id=$base_id"; do
     arguments+=(--label "robotics-lab.$name")
   done
   watched engine build "${arguments[@]}" --tag "$image" --tag robotics-rl:latest --file "$context/docker/Dockerfile" "$context"

@@ -40,5 +40,7 @@ rm -rf -- "$kit.part" && mkdir -p -- "$(dirname -- "$kit")"
 mv -T -- "$new" "$kit.part" # which may be another disk
 rm -rf -- "$kit"
 mv -T -- "$kit.part" "$kit"
+there="make verify KIT=…" # with what the image's tag depends on
+((IMAGE == 0)) || there+="${BASE_IMAGE:+ BASE_IMAGE=$BASE_IMAGE}${APT_SNAPSHOT:+ APT_SNAPSHOT=$APT_SNAPSHOT}"
 about() { sed -n "s/^$1 //p" "$kit/kit.txt"; }
-echo "ok        kit      $kit · Python $(about python), $(about machine) · torch: $(about torch) · $(du -sh "$kit" | cut -f1) · on the other machine: make verify KIT=…"
+echo "ok        kit      $kit · Python $(about python), $(about machine) · torch: $(about torch) · $(du -sh "$kit" | cut -f1) · on the other machine: $there"

@@ -99,28 +99,50 @@ def test_base_images_digest_is_refreshed_when_the_lab_lives_on_it(clone, pinned)
 
 
 @pytest.mark.slow
-def test_kit_with_the_image_runs_on_a_machine_without_a_network(clone, place):
-    """A second daemon, cut off: it has no image at all but the one in the kit."""
-    clone.ok("make", "kit", IMAGE="1", KIT="kit")
-    kit = clone.path / "kit"
+def test_kit_with_the_image_runs_on_a_machine_without_a_network(box, place):
+    """A second daemon, cut off: it has no image at all but the one in the kit, nor what its base is."""
+    run = box.ok("make", "kit", IMAGE="1", KIT="kit")
+    assert run.stdout.endswith(f" · on the other machine: make verify KIT=… BASE_IMAGE={BASE}\n")
+    kit = box.path / "kit"
     assert (kit / "image.tar").stat().st_size > 1e8
     with docker_daemon(place / "cut off with a kit", network=False) as host:
         archive = (kit / "image.tar").read_bytes()[:512]
         with (kit / "image.tar").open("r+b") as file:
             file.write(bytes([archive[0] ^ 1]))
-        run = clone.run("make", "image", KIT="kit", DOCKER_HOST=host)
+        run = box.run("make", "image", KIT="kit", DOCKER_HOST=host)
         with (kit / "image.tar").open("r+b") as file:
             file.write(archive)
         assert "image.tar has another checksum than the kit says: it was changed, or copied badly\nfix: " in run.stderr
-        run = clone.ok("make", "check-render", KIT="kit", DOCKER_HOST=host, VENV=".venv-cut-off")
+        run = box.ok("make", "check-render", KIT="kit", DOCKER_HOST=host, VENV=".venv-cut-off")
     assert "image: loading " in run.stderr and "image: building" not in run.stderr
     words = [line.split()[:2] for line in run.stdout.splitlines()]
     assert words == [["ok", "image"], ["ok", "venv"], ["skip", "gpu"], ["ok", "mujoco"], ["ok", "render"]]
 
 
+def test_kits_image_on_a_base_given_by_tag_needs_no_pull(place, daemon):
+    """A kit written by hand, whose image is small, for a machine that has neither network nor base image."""
+    maker = boxed(place / "kit maker", daemon)
+    recipe = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"
+    (maker.path / "docker/Dockerfile").write_text(recipe)
+    tag = re.search(r"robotics-rl:\w+", maker.ok("make", "image").stdout).group()
+    kit = maker.path / "kit"
+    kit.mkdir()
+    (kit / "kit.txt").write_text("")
+    docker(daemon, "save", "--output", str(kit / "image.tar"), tag)
+    (kit / "SHA256SUMS").write_text(f"{hashlib.sha256((kit / 'image.tar').read_bytes()).hexdigest()}  image.tar\n")
+    with docker_daemon(place / "cut off with a tag", network=False) as host:
+        run = maker.ok("make", "image", KIT="kit", DOCKER_HOST=host)
+        assert tag in run.stdout and "image: fetching" not in run.stderr
+        assert maker.ok("make", "image", DOCKER_HOST=host).stderr == ""  # without the kit, from then on
+        (maker.path / "docker/Dockerfile").write_text(recipe + "RUN true\n")
+        run = maker.run("make", "image", KIT="kit", DOCKER_HOST=host)
+        assert "image: the kit's image does not fit" in run.stderr
+        assert "error: image: the build cannot reach the network\nfix: " in run.stderr
+
+
 @pytest.mark.slow
-def test_image_is_built_with_the_kits_wheels(clone):
+def test_image_is_built_with_the_kits_wheels(box, clone):
     """Its system packages would come from the network all the same; docs/troubleshooting.md says so."""
     (clone.path / "pyproject.toml").open("a").write("# a change\n")
-    run = clone.ok("make", "image", KIT="kit", PIP_INDEX_URL="http://127.0.0.1:9/nowhere")
+    run = clone.ok("make", "image", KIT=str(box.path / "kit"), PIP_INDEX_URL="http://127.0.0.1:9/nowhere")
     assert "image: building" in run.stderr and "the kit's image does not fit" in run.stderr
