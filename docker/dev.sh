@@ -41,6 +41,7 @@ mount() { # SOURCE TARGET [readonly]: quoted as CSV, for paths with commas
   printf -- '--mount=type=bind,"source=%s",target=%s%s' "${1//\"/\"\"}" "$2" "${3:+,$3}"
 }
 
+clone=${root//,/%2C} # podman splits its filters at commas
 # shellcheck disable=SC2054
 run=(
   "$client" run --rm
@@ -56,6 +57,7 @@ run=(
   --shm-size=8g # torch's workers share memory; the default is 64 MB
   "--env=LAB_IMAGE=$image_id" --env=PYTHON=python3 --env=ENGINE --env=EXPECT --env=STRICT --env=STEPS "--env=VENV=$VENV"
   "${run_options[@]}"
+  "--label=robotics-lab.clone=$clone" "--label=robotics-lab.client=$$ $HOSTNAME"
 )
 [[ -z $from_kit ]] || run+=("$(mount "$from_kit" /kit readonly)" --env=KIT=/kit)
 if [[ -n ${PROOF:-} ]]; then
@@ -79,6 +81,26 @@ if [[ $PWD == "$root" || $PWD == "$root"/* ]]; then
   run+=("--workdir=/workspace${PWD#"$root"}")
 fi
 [[ ! (-t 0 && -t 1) ]] || run+=(--tty)
+
+be_the_only_check() { # two of one clone would mix their evidence, and one goes on where its client was killed
+  local check host other pid
+  ask ps --quiet --filter "label=robotics-lab.clone=$clone" --filter label=robotics-lab.check
+  [[ -n $answer ]] || return 0
+  other=${answer%%$'\n'*}
+  ask inspect --format '{{index .Config.Labels "robotics-lab.client"}} {{index .Config.Labels "robotics-lab.check"}}' \
+    "$other" || return 0 # it has ended meanwhile
+  read -r pid host check <<<"$answer"
+  [[ $host != "$HOSTNAME" || -d /proc/$pid ]] || host+=", which has ended"
+  error "another check of this clone still runs: $check, in the container $other, started by process $pid of $host" \
+    "$client kill $other; or wait until it has ended"
+}
+case "$*" in
+  *"-m checks list-envs" | *"-m checks explain"*) ;; # they leave the evidence alone
+  python*" -m checks"* | "proof-of-life "* | "make check-"* | "make verify"*)
+    be_the_only_check
+    run+=("--label=robotics-lab.check=$*")
+    ;;
+esac
 
 prove_gpu() { # see that the engine gives the GPU to a container: once after each boot or change of its configuration
   local passes=$cache/gpu-$ENGINE now said

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import bare_python, on_terminal, torch_wheel
 from engines import BASE, boxed, docker
+from verdicts import remedy
 
 UIDS = [0, 1000, 12345]
 
@@ -121,6 +123,44 @@ def test_signal_without_a_terminal_ends_the_container(box, ending):
     process.communicate(timeout=60)
     assert process.returncode == 128 + ending
     assert wait_for(lambda: not containers(host))
+
+
+def test_signal_to_make_ends_the_container(box):
+    host = box.environment["DOCKER_HOST"]
+    target = "--eval=long: ; docker/dev.sh bash -c 'echo here; sleep 300'"
+    process = box.start("make", "--silent", target, "long")
+    assert process.stdout.readline() == "here\n"
+    process.terminate()
+    process.communicate(timeout=60)
+    assert wait_for(lambda: not containers(host))
+
+
+def test_check_that_outlived_its_client_is_named_and_ended(place, box):
+    """A check that lasts, in clones that leave the venv out."""
+    host = box.environment["DOCKER_HOST"]
+    clones = [boxed(place / name, host) for name in ("with an orphan", "beside an orphan")]
+    for clone in clones:
+        (clone.path / "docker/activate.sh").write_text('#!/bin/bash\nexec "$@"\n')
+    clone, other = clones
+    (clone.path / "checks/check_train.py").write_text("import os, time; os.write(2, b'here'); time.sleep(300)\n")
+    check = ("docker/dev.sh", "python", "-m", "checks", "gpu")
+    train = clone.start("docker/dev.sh", "python", "-m", "checks.check_train")
+    assert train.stderr.read(4) == "here"
+    living = clone.run(*check)
+    train.kill()
+    train.communicate()
+    orphan = clone.run(*check)
+    for run, ended in ((living, ""), (orphan, ", which has ended")):
+        what = f"python -m checks.check_train, in the container {containers(host)}"
+        by = f"started by process {train.pid} of {socket.gethostname()}{ended}"
+        assert run.returncode == 1
+        assert f"error: another check of this clone still runs: {what}, {by}\nfix: " in run.stderr, run.stderr
+    clone.ok("docker/dev.sh", "true")
+    clone.ok("docker/dev.sh", "python", "-m", "checks", "list-envs")
+    other.ok(*check)
+    subprocess.run(remedy(orphan), shell=True, env=clone.environment, check=True)
+    assert wait_for(lambda: not containers(host))
+    clone.ok(*check)
 
 
 def test_host_and_container_take_turns_without_building_anew(place, daemon, box):
