@@ -50,6 +50,10 @@ for file in "${locks[@]}"; do
     error "another run is at work here: $file is locked" "wait until that has ended, then: make clean"
 done
 
+if is_labs "$VENV" && [[ -n $(added "$VENV") ]]; then
+  [[ -e $VENV.lab ]] || { mkdir -- "$VENV.lab" && echo "$MARK" >"$VENV.lab/lock"; }
+  keep_list "$VENV"
+fi
 if is_labs_beside "$VENV"; then
   rm -rf -- "$VENV.lab"/{new,old,parked}
   [[ -n $(find "$VENV.lab/" -mindepth 1 ! -name lock) ]] || rm -f -- "$VENV.lab/lock"

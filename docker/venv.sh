@@ -19,4 +19,10 @@ elif ! is_current_in_image; then
   "$root/docker/dev.sh" true
 fi
 cd -- "$root"
-echo "ok        venv     $ENGINE · $(<"$VENV/.contents")"
+mapfile -t packages < <(added "$VENV")
+beyond=
+if ((${#packages[@]})); then
+  printf -v beyond ', %s' "${packages[@]/-/ }"
+  beyond=" · not in the lock: ${beyond:2}"
+fi
+echo "ok        venv     $ENGINE · $(<"$VENV/.contents")$beyond"

@@ -31,3 +31,18 @@ damage() { # VENV: the first of its files that is not as it was installed; nothi
   [[ ! -s $1/.inventory ]] || first=$(inventory "$1" 2>/dev/null | LC_ALL=C comm -13 - "$1/.inventory" | head -n 1) || true
   [[ -z $first ]] || echo "damaged: ${first##* } is not as installed"
 }
+
+added() { # VENV: its packages that were not installed with it, NAME-VERSION each
+  local installed info name
+  installed=$(grep -o '/[^/]*[.]dist-info/METADATA$' -- "$1/.inventory" 2>/dev/null) || return 0
+  for info in "$1"/lib/python*/site-packages/*.dist-info/METADATA; do
+    name=/${info#"$1"/lib/python*/site-packages/}
+    [[ $installed == *"$name"* || ! -e $info ]] || basename -- "${info%/METADATA}" .dist-info
+  done
+}
+
+keep_list() { # VENV: names its packages that were not installed with it, which go when it does; a list of them stays
+  local packages
+  mapfile -t packages < <(added "$1")
+  ((!${#packages[@]})) || "$PYTHON" -IB env/venv_dropped.py "$1" "$VENV.lab/dropped.txt" "${packages[@]}"
+}

@@ -116,6 +116,12 @@ if [[ -n $base ]]; then
   is_current && exit
   name_venv
 fi
+keep_list "$VENV"
+takes_turns=0
+if [[ $old_key == sha256\ * && $(where <<<"$key") != "$(where <<<"$old_key")" ]]; then
+  takes_turns=1 # the host's and the container's, without being built anew: one is put aside, and what was there goes
+  keep_list "$parked"
+fi
 echo "venv: building $VENV ($reason)" >&2
 rm -rf -- "$new" "$old"
 trap 'rm -rf -- "$new"' EXIT
@@ -127,8 +133,8 @@ if [[ -d $VENV ]]; then
   mv -T -- "$VENV" "$old"
 fi
 mv -T -- "$new" "$VENV"
-if [[ $old_key == sha256\ * && $(where <<<"$key") != "$(where <<<"$old_key")" ]]; then
+if ((takes_turns)); then
   rm -rf -- "$parked"
-  mv -T -- "$old" "$parked" # the host's and the container's take turns without being built anew
+  mv -T -- "$old" "$parked"
 fi
 rm -rf -- "$old"
