@@ -7,11 +7,13 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/inventory.sh
 shopt -s nullglob
 
+delete() { rm -rf -- "$@" || error "not all can be removed; the reason is above" "sudo make clean"; }
+
 remove() { # PATH …
   local path
   for path; do
     [[ -e $path || -L $path ]] || continue
-    rm -rf -- "$path" || error "$path cannot be removed; the reason is above" "sudo rm -rf -- '$path'"
+    delete "$path"
     echo "removed $path"
   done
 }
@@ -50,32 +52,36 @@ for file in "${locks[@]}"; do
     error "another run is at work here: $file is locked" "wait until that has ended, then: make clean"
 done
 
-if is_labs "$VENV" && [[ -n $(added "$VENV") ]]; then
-  [[ -e $VENV.lab ]] || { mkdir -- "$VENV.lab" && echo "$MARK" >"$VENV.lab/lock"; }
-  keep_list "$VENV"
-fi
+for folder in "$VENV" "$VENV.lab/parked"; do
+  if is_labs "$folder" && [[ -n $(added "$folder") ]]; then
+    [[ -e $VENV.lab ]] || { mkdir -- "$VENV.lab" && echo "$MARK" >"$VENV.lab/lock"; }
+    keep_list "$folder" || added "$folder" | sed 's/^/not in the lock, and on no list: /'
+  fi
+done
 if is_labs_beside "$VENV"; then
-  rm -rf -- "$VENV.lab"/{new,old,parked}
-  [[ -n $(find "$VENV.lab/" -mindepth 1 ! -name lock) ]] || rm -f -- "$VENV.lab/lock"
+  delete "$VENV.lab"/{new,old,parked}
+  [[ -n $(find "$VENV.lab/" -mindepth 1 ! -name lock) ]] || delete "$VENV.lab/lock"
   remove_folder "$VENV.lab"
 else
   foreign "$VENV.lab"
 fi
 if is_labs "$VENV"; then
-  find "$VENV/" -mindepth 1 -maxdepth 1 ! -name pyvenv.cfg -exec rm -rf -- {} + # what tells that it is the lab's goes last
-  rm -f -- "$VENV/pyvenv.cfg"
+  mapfile -d '' -t entries < <(find "$VENV/" -mindepth 1 -maxdepth 1 ! -name pyvenv.cfg -print0)
+  delete "${entries[@]}"
+  delete "$VENV/pyvenv.cfg" # last: it tells that the rest is the lab's
   remove_folder "$venv"
 else
   foreign "$VENV"
 fi
 
 if grep -qs '^# A kit of the robotics lab' kit/kit.txt; then
-  rm -rf -- kit/{wheels,image.tar,SHA256SUMS,kit.txt}
+  delete kit/{wheels,image.tar,SHA256SUMS,kit.txt}
   remove_folder kit
 else
   foreign kit
 fi
 remove proof/{bench,gpu,mujoco,render,run,train}{,-trial}.json proof/{bench,ppo_trial.zip} proof/tensorboard/ppo_smoke_*
+delete proof/.bench.json proof/.{gpu,mujoco,render,run,train}{,-trial}-????????.json proof/.ppo_trial-????????.zip # cut off
 rmdir -- proof/tensorboard 2>/dev/null || true
 remove_folder proof
 

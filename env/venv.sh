@@ -58,7 +58,7 @@ is_current() {
   [[ $status == 0 && $key == sha256\ * ]] ||
     error "$PYTHON does not work as a Python" "make verify PYTHON=python3.12, or another that does" 2
   base_of "$key"
-  if [[ ! -d $VENV ]] || is_empty "$VENV"; then
+  if [[ ! -d $VENV ]] || { [[ -z $old_key ]] && is_empty "$VENV"; }; then
     reason="there is none yet"
   elif [[ -z $old_key ]]; then
     reason="its stamp is missing"

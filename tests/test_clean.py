@@ -89,6 +89,9 @@ def test_folder_beside_the_venv_of_someone_elses_is_not_used(clone, tmp_path):
     run = clone.run("make", "venv", VENV=str(tmp_path / "x"))
     assert f"error: {tmp_path}/x.lab exists, and the lab did not make it\nfix: make verify VENV=" in run.stderr
     assert thesis.read_text() == "years of work" and "building" not in run.stderr
+    write(tmp_path / "y/.requirements_hash", text="of another project\n")
+    run = clone.run("make", "venv", VENV=str(tmp_path / "y"))
+    assert f"error: {tmp_path}/y exists, and the lab did not make it\n" in run.stderr
 
 
 def test_venv_behind_a_link_to_an_empty_folder(clone, tmp_path):
