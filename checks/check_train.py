@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from checks import evidence as kept
-from checks import train_errors, train_workers
+from checks import train_errors, train_watch, train_workers
 from checks.arguments import output_file, parser, positive
 from checks.causes import Failure
 from checks.expectation import expected
@@ -63,23 +63,32 @@ def environments(n_envs: int, seed: int, stepped_by: str) -> Iterator:
     """Make the environments to train and to evaluate in. Raises Failure where one cannot be, or its process ends."""
     env = None
     try:
+        train_watch.alive("the making of the environments")
         try:
             env = train_workers.smoke_environments(n_envs, seed, stepped_by)
-        except train_errors.RAISED as error:
+        except train_errors.raised() as error:
             raise train_errors.meaning(error, 0) from error
         yield env
-        env.close()  # after an error they end with this process
-    except (EOFError, ConnectionError) as reason:
+        train_watch.alive("the closing of the environments")
+        env.close()
+    except (EOFError, OSError) as reason:
+        if train_errors.refused(reason):
+            raise train_errors.meaning(reason, 0) from reason
+        if not isinstance(reason, EOFError | ConnectionError):
+            raise
         how = train_workers.how_one_ended(env.processes) if env else "ended as it started, its message is above"
         raise Failure(
             "train.process-ended", expected="the processes that simulate to last", found=f"one {how}"
         ) from reason
+    finally:
+        train_workers.end_all()
 
 
 def mean_return(policy, env) -> float:
     """Return the mean return over EPISODES, whose seeds are the same for every policy."""
     from stable_baselines3.common.evaluation import evaluate_policy
 
+    train_watch.alive("an evaluation")
     env.seed(EVALUATION_SEED)
     return float(evaluate_policy(policy, env, EPISODES)[0])
 
@@ -118,7 +127,7 @@ def train(arguments: argparse.Namespace, device: str, env, evidence: Evidence):
         started = time.perf_counter()
         model.learn(arguments.total_steps, callback=log, tb_log_name="ppo_smoke")
         seconds = time.perf_counter() - started
-    except train_errors.RAISED as error:
+    except train_errors.raised() as error:
         raise train_errors.meaning(error, log.num_timesteps) from error
     after = dict(model.policy.named_parameters())
     unmoved = [name for name, value in after.items() if torch.equal(before[name], value)]
@@ -171,12 +180,15 @@ def replay(model, checkpoint: Path, device: str, evidence: Evidence) -> None:
     }
     wanted = f"PPO.load in a fresh process to give the same {REPLAYED} actions"
     fix = f"df -h {checkpoint.parent}; make venv"
+    train_watch.alive("the replay of the checkpoint")
     try:
-        with train_workers.replayer() as process:
-            actions, timesteps = process.submit(train_workers.act, checkpoint, observations).result()
-    except Exception as reason:  # a damaged file raises whatever it likes
-        found = f"{type(reason).__name__}: {reason}"
-        raise Failure("train.not-loadable", expected=wanted, found=found, fix=fix) from reason
+        actions, timesteps = train_workers.replayed(checkpoint, observations)
+    except (EOFError, OSError) as reason:
+        raise train_errors.meaning(reason, model.num_timesteps) from reason
+    except train_workers.NotReplayed as reason:
+        if train_errors.cause_of(str(reason)) == "train.limit-reached":
+            raise train_errors.meaning(reason, model.num_timesteps) from reason
+        raise Failure("train.not-loadable", expected=wanted, found=str(reason), fix=fix) from reason
     difference = float(np.abs(actions - model.predict(observations, deterministic=True)[0]).max())
     evidence["replay"] = {"largest_action_difference": difference, "timesteps": timesteps}
     if not difference <= ACTION_TOLERANCE[device] or timesteps != model.num_timesteps:
@@ -207,6 +219,8 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     try:
         train_workers.start_server()
     except OSError as reason:
+        if train_errors.refused(reason):
+            raise train_errors.meaning(reason, 0) from reason
         raise Failure(
             "train.temporary-folder",
             expected="room for a socket in the folder for temporary files",
@@ -218,6 +232,7 @@ def question(arguments: argparse.Namespace, evidence: Evidence) -> Verdict:
     evidence["vec_env"] = {"stepped_by": stepped_by, "why": why}
     # First, so that an output that cannot be written fails before 50,000 steps are spent.
     with (
+        train_watch.watched(),
         written_by_rename(arguments.out) as checkpoint,
         environments(arguments.n_envs, arguments.seed, stepped_by) as env,
     ):

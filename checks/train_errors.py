@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
+from checks import limits
 from checks.causes import Failure, known
 
 CAUSES = """
@@ -19,8 +21,12 @@ train.leak memory grows while it trains
     make venv; make check-gpu check-mujoco
 train.device PPO did not use the device that was asked for
     make check-gpu; or, to train on the CPU: EXPECT=cpu
-train.process-ended a simulating process was killed (out of memory?) or crashed, or its environment raised an error
+train.process-ended a process that simulates or replays was killed (out of memory?), crashed, or raised an error
     free -h; sudo dmesg | grep -i -e oom -e segfault
+train.limit-reached no thread, process or memory is to be had: a limit of the shell, the container or the job
+    ulimit -Su hard; ulimit -Sv hard; or, if that is too little: a new login, docker run --pids-limit=-1, another job
+train.hangs it gave no sign of life for five minutes: one of its processes was stopped, or a driver or a disk hangs
+    make check-train; if it stays: ps -eo pid,stat,wchan:20,args; STAT T is stopped, D waits for a driver or a disk
 train.temporary-folder the path of TMPDIR is too long for a socket
     make check-train TMPDIR=/tmp
 train.not-loadable the checkpoint is cut short, or is of other versions
@@ -30,11 +36,9 @@ train.not-learning the policy is no better than random, or than before
     tensorboard --logdir proof/tensorboard; make check-mujoco
 """
 
-# What the training loop and its environments raise.
-RAISED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-
 # Pattern of the message, and the cause. The first that matches counts.
 PATTERNS = (
+    ("start new thread|allocate memory|unable to allocate|memoryerror", "train.limit-reached"),
     (r"invalid values|\bnan\b|\binf\b", "train.not-finite"),
     ("out of memory", "train.out-of-memory"),
     ("same device|on device|cuda.*cpu|cpu.*cuda", "train.device-mixed"),
@@ -43,10 +47,29 @@ PATTERNS = (
 )
 
 
+def raised() -> tuple[type[Exception], ...]:
+    """Return what the training loop and its environments raise."""
+    from mujoco import FatalError
+
+    return ArithmeticError, AttributeError, FatalError, LookupError, MemoryError, RuntimeError, TypeError, ValueError
+
+
+def refused(error: Exception) -> bool:
+    """Say whether the system refused a process: to this one, or to multiprocessing's server, which then ends."""
+    return getattr(error, "errno", 0) in (errno.EAGAIN, errno.ENOMEM) or str(error) == "unexpected EOF"
+
+
+def cause_of(said: str) -> str | None:
+    """Return the cause that the words of an error stand for, if that is known."""
+    return next((cause for pattern, cause in PATTERNS if re.search(pattern, said, re.IGNORECASE)), None)
+
+
 def meaning(error: Exception, timesteps: int) -> Failure:
     """Return the Failure that an exception after so many timesteps stands for."""
-    said = next((line for line in str(error).splitlines() if line.strip()), "no message")
-    matches = (cause for pattern, cause in PATTERNS if re.search(pattern, str(error), re.IGNORECASE))
-    cause = next(matches, "train.crashed")
-    found = f"{known()[cause].meaning}, after {timesteps:,} steps: {type(error).__name__}: {said}"
+    said = f"{type(error).__name__}: {next((line for line in str(error).splitlines() if line.strip()), 'no message')}"
+    cause = "train.limit-reached" if refused(error) else cause_of(f"{said}\n{error}")
+    cause = cause or ("train.crashed" if limits.thread_starts() else "train.limit-reached")
+    found = f"{known()[cause].meaning}, after {timesteps:,} steps: {said}"
+    if cause == "train.limit-reached":
+        found = f"after {timesteps:,} steps: {said}; limits here: {', '.join(limits.set_here()) or 'none'}"
     return Failure(cause, expected="the training loop to run to its end", found=found)

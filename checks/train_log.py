@@ -11,6 +11,8 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
+from checks import train_watch
+
 
 def resident_memory(pids: list[int]) -> int:
     """Return the resident memory of these processes, shared pages included, in MiB (Linux)."""
@@ -36,10 +38,12 @@ class TrainingLog(BaseCallback):
         self.bar = tqdm(total=self.total_steps, unit=" steps", leave=False, disable=not sys.stderr.isatty())
 
     def _on_step(self) -> bool:
+        train_watch.alive("a step")
         self.bar.update(self.training_env.num_envs)
         return True
 
     def _on_rollout_end(self) -> None:
+        train_watch.alive("an update")
         episodes = [episode["r"] for episode in self.model.ep_info_buffer]
         mean_return = round(float(np.mean(episodes)), 4) if episodes else None
         self.curve.append((self.num_timesteps, mean_return))

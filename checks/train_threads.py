@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import gymnasium
 import numpy as np
@@ -24,18 +25,34 @@ class ThreadVecEnv(DummyVecEnv):
     def __init__(self, env_fns: list[Callable[[], gymnasium.Env]]):
         super().__init__(env_fns)
         self.buf_rews = np.zeros(self.num_envs)
-        self.others = min(cores.allowed(), self.num_envs) - 1  # threads beside the one that calls
-        self.pool = ThreadPoolExecutor(max(self.others, 1))  # makes its threads when they are needed
+        self.left: SimpleQueue[Iterator[int] | None] = SimpleQueue()  # for each thread, what is left to step
+        self.done: SimpleQueue[Exception | None] = SimpleQueue()
+        # Beside the one that calls. Daemons: the process does not wait for one that hangs, when it ends.
+        others = min(cores.allowed(), self.num_envs) - 1
+        self.threads = [threading.Thread(target=self._help, daemon=True) for _ in range(others)]
+        for thread in self.threads:
+            thread.start()
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step all; raises what an environment raises."""
         left = iter(range(self.num_envs))
-        helpers = [self.pool.submit(self._step_those, left) for _ in range(self.others)]
+        for _ in self.threads:
+            self.left.put(left)
         self._step_those(left)
-        for helper in helpers:
-            helper.result()
+        for raised in [self.done.get() for _ in self.threads]:
+            if raised:
+                raise raised
         observations = {key: values.copy() for key, values in self.buf_obs.items()}
         return observations, self.buf_rews.copy(), self.buf_dones.copy(), [*self.buf_infos]
+
+    def _help(self) -> None:
+        """Step with the others, until there is None."""
+        while (left := self.left.get()) is not None:
+            try:
+                self._step_those(left)
+                self.done.put(None)
+            except Exception as error:  # whatever an environment raises
+                self.done.put(error)
 
     def _step_those(self, left: Iterator[int]) -> None:
         """Step environments, one after the other, until none is left; an iterator gives each to one thread."""
@@ -53,4 +70,7 @@ class ThreadVecEnv(DummyVecEnv):
     def close(self) -> None:
         """Close the environments and end the threads."""
         super().close()
-        self.pool.shutdown()
+        for _ in self.threads:
+            self.left.put(None)
+        for thread in self.threads:
+            thread.join()

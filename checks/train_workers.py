@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import connection, forkserver
 from pathlib import Path
 
 import numpy as np
 
 from checks import cores
+from checks.causes import Failure
 
 PROCESSES_FROM = 5  # cores; with four they are as fast as threads, with eight faster by a third (docs/numbers.md)
 
@@ -60,9 +60,44 @@ def how_one_ended(processes: list[multiprocessing.Process]) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}, its message is above"
 
 
-def replayer() -> ProcessPoolExecutor:
-    """Return an executor for `act`: one process, which knows nothing of the training."""
-    return ProcessPoolExecutor(1, multiprocessing.get_context("forkserver"))
+def end_all() -> None:
+    """End what this process has started, stopped or not; Python's own way to exit would wait for it."""
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join(5)
+
+
+class NotReplayed(Exception):
+    """`act` has raised an error, in the process that replays."""
+
+
+def replayed(checkpoint: Path, observations: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
+    """Return what `act` does in a process that knows nothing of the training. Raises NotReplayed, Failure."""
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=answer, args=(theirs, checkpoint, observations), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        acted, error = ours.recv()
+    except EOFError as reason:
+        found = f"the one that replays {how_one_ended([process])}"
+        raise Failure("train.process-ended", expected="the replay of the checkpoint to last", found=found) from reason
+    finally:
+        ours.close()
+        process.kill()
+        process.join(5)
+    if error:
+        raise NotReplayed(error)
+    return acted
+
+
+def answer(pipe: connection.Connection, checkpoint: Path, observations: dict[str, np.ndarray]) -> None:
+    """Send what `act` does, and no error; or nothing, and the error."""
+    try:
+        pipe.send((act(checkpoint, observations), ""))
+    except Exception as reason:  # a damaged file raises whatever it likes
+        pipe.send((None, f"{type(reason).__name__}: {reason}"))
 
 
 def act(checkpoint: Path, observations: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
