@@ -58,5 +58,16 @@ def test_scripts_are_executable_and_stop_at_errors():
         assert "\nset -euo pipefail\n" in text, name
 
 
+def test_tests_that_the_protocol_names_are_there():
+    """`file::test`, and then other tests of the same file by their own names."""
+    named, text = re.findall(r"`(?:(test_\w+)::)?(test_\w+)`", (ROOT / "docs/protocol.md").read_text()), ""
+    assert len(named) > 100
+    for file, test in named:
+        if file:
+            (path,) = ROOT.glob(f"tests/**/{file}.py")
+            text = path.read_text()
+        assert f"def {test}(" in text, test
+
+
 def test_nothing_large_is_tracked():
     assert sum((ROOT / name).stat().st_size for name in files()) < 5e6
