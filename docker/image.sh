@@ -71,11 +71,8 @@ user_cache() { # sets cache, the lab's folder in the user's
 
 make_image() ( # of several runs at once one makes it, and the others wait
   user_cache
-  exec {lock}>"$cache/image-$ENGINE.lock"
-  if ! flock --nonblock "$lock"; then
-    echo "image: another run is making one; waiting for it" >&2
-    flock "$lock"
-  fi
+  exec {lock}>>"$cache/image-$ENGINE.lock"
+  take_lock "$lock" "image: another run is making one" "make image XDG_CACHE_HOME=/a/folder/on/a/local/disk"
   name_image
   [[ -n $image_id ]] || load_kit
   if [[ -z $image_id && $base != *@sha256:* ]]; then

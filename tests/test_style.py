@@ -33,8 +33,9 @@ def test_linter_is_content(command):
 
 
 # Each is one command, or says of each of its commands what follows where that fails.
-QUESTIONS = "all_within ask ask_server engine engine_answers fill image_files inside inventory is_current"
-QUESTIONS += " is_current_in_image nvidia_gpu where within"
+QUESTIONS = "added all_within ask ask_server engine engine_answers error fill image_files inside inventory"
+QUESTIONS += " irreplaceable is_current is_current_in_image is_empty is_labs is_labs_beside keep_list nvidia_gpu"
+QUESTIONS += " take_lock where within"
 
 
 def test_what_is_called_in_a_condition_needs_no_errexit():

@@ -17,7 +17,7 @@ if ((IMAGE)); then
   [[ ${PLATFORM:-$(uname -m)} == "$(uname -m)" ]] ||
     error "IMAGE=1 saves this machine's image, which is not for PLATFORM=$PLATFORM" "make kit IMAGE=1 PLATFORM=$(uname -m)" 2
 fi
-if [[ -e $kit && ! -e $kit/kit.txt ]]; then
+if [[ -e $kit ]] && ! grep -qs '^# A kit of the robotics lab' -- "$kit/kit.txt"; then
   error "$kit exists, and is not a kit" "make kit KIT=another/folder"
 fi
 
