@@ -71,7 +71,8 @@ user_cache() { # sets cache, the lab's folder in the user's
 
 make_image() ( # of several runs at once one makes it, and the others wait
   user_cache
-  exec {lock}>>"$cache/image-$ENGINE.lock"
+  { exec {lock}>>"$cache/image-$ENGINE.lock"; } 2>/dev/null ||
+    error "$cache/image-$ENGINE.lock is not yours to write" "sudo chown -R $(id -u):$(id -g) '$cache'"
   take_lock "$lock" "image: another run is making one" "make image XDG_CACHE_HOME=/a/folder/on/a/local/disk"
   name_image
   [[ -n $image_id ]] || load_kit

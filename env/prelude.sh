@@ -21,7 +21,8 @@ inside() { # in the lab's container? docker/dev.sh sets LAB_IMAGE there
 }
 
 # Every question to a program that may hang (an engine, a driver) goes through here. What is asked gets a pipe of its own
-# and nothing else of ours: stuck in the kernel, it cannot even be killed, and is left behind.
+# and nothing else of ours: stuck in the kernel, it cannot even be killed, and is left behind. The shell around it keeps the
+# pipe open until it has ended.
 
 within() { # SECONDS COMMAND …: print what it prints; its status, or 124 where it has not answered by then
   local errors
@@ -37,15 +38,19 @@ all_within() { # SECONDS COMMAND …: the same, with what it says on stderr
 answer_within() {
   local limit=$1 output asked answer status=0
   shift
-  # shellcheck disable=SC2093
-  exec {output}< <(exec </dev/null 2>&"$errors" && exec "$@")
+  exec {output}< <(
+    exec </dev/null 2>&"$errors"
+    "$@" &
+    trap 'kill -KILL $!' TERM
+    wait $!
+  )
   asked=$!
   IFS= read -r -d '' -t "$limit" -u "$output" answer || status=$?
   exec {output}<&-
   ((errors == 1)) || exec {errors}>&-
   printf '%s' "$answer"
   if ((status > 128)); then # read's own word for it
-    kill -KILL "$asked" 2>/dev/null || true
+    kill -TERM "$asked" 2>/dev/null || true
     return 124
   fi
   wait "$asked"

@@ -11,22 +11,24 @@ from conftest import ROOT
 
 from checks import outside
 
-# It ignores what can be ignored, and its child keeps the pipes open after its death.
+# They ignore what can be ignored. The first leaves a child that keeps the pipes open; the second closes them itself.
 STUBBORN = ["bash", "-c", "trap '' TERM INT HUP; echo asked; sleep 20 & wait"]
+SILENT = ["bash", "-c", "trap '' TERM INT HUP; echo asked; exec >&- 2>&-; sleep 20"]
 
 
-def in_script(words: str) -> subprocess.CompletedProcess:
-    """Run a command of env/prelude.sh as the scripts do; `STUBBORN` in it is that program."""
-    script = f'set -euo pipefail; . env/prelude.sh; stubborn=("$@"); {words}'
+def in_script(words: str, *program: str) -> subprocess.CompletedProcess:
+    """Run a command of env/prelude.sh as the scripts do; "$@" in it is the program."""
+    script = f"set -euo pipefail; . env/prelude.sh; {words}"
     return subprocess.run(
-        ["bash", "-c", script, "bash", *STUBBORN], cwd=ROOT, capture_output=True, text=True, check=False
+        ["bash", "-c", script, "bash", *program], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
 
+@pytest.mark.parametrize("program", [STUBBORN, SILENT], ids=["stubborn", "silent"])
 @pytest.mark.parametrize("name", ["within", "all_within"])
-def test_program_that_hangs_is_left_in_a_script(name):
+def test_program_that_hangs_is_left_in_a_script(name, program):
     started = time.monotonic()
-    run = in_script(f'said=$({name} 0.5 "${{stubborn[@]}}" 2>&1) || echo "$? $said"')
+    run = in_script(f'said=$({name} 0.5 "$@" 2>&1) || echo "$? $said"', *program)
     assert (run.returncode, run.stdout) == (0, "124 asked\n")
     assert time.monotonic() - started < 10
 
@@ -44,10 +46,11 @@ def test_answer_and_status_come_back_from_a_script(words, said):
     assert in_script(f'said=$({words}) && status=0 || status=$?; echo "$said|$status"').stdout == f"{said}\n"
 
 
-def test_program_that_hangs_is_left_by_a_check():
+@pytest.mark.parametrize("program", [STUBBORN, SILENT], ids=["stubborn", "silent"])
+def test_program_that_hangs_is_left_by_a_check(program):
     started = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
-        outside.run(STUBBORN, 0.5)
+        outside.run(program, 0.5)
     assert time.monotonic() - started < 10
 
 
