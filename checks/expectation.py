@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from typing import Literal
 
 from checks import outside
@@ -14,7 +16,12 @@ TIMEOUT = 60  # seconds
 @functools.cache
 def expected() -> Literal["gpu", "cpu"]:
     """Return what docker/expect.sh says; exits with its status where it refuses EXPECT, for which it has the words."""
-    asked = outside.run([ROOT / "docker/expect.sh"], TIMEOUT, stderr=None)
+    quiet = {name: value for name, value in os.environ.items() if name != "BASH_ENV"}  # what that prints is no answer
+    asked = outside.run([ROOT / "docker/expect.sh"], TIMEOUT, stderr=None, env=quiet)
     if asked.returncode:
         raise SystemExit(asked.returncode)
-    return asked.stdout.strip()
+    if (answer := asked.stdout.strip()) not in ("gpu", "cpu"):
+        sys.exit(
+            f"error: docker/expect.sh says {answer!r}, which is neither gpu nor cpu\nfix: EXPECT=gpu or EXPECT=cpu"
+        )
+    return answer

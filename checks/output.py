@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,10 @@ PRODUCTS = {"render": "smoke_frame.png", "train": "ppo_smoke.zip"}  # what these
 CAUSES = """
 output.unwritable the folder of `--out`, or `PROOF`, is not writable, or its disk is full
     ls -ld … && df -h …: it must be yours, and have space
+output.not-the-labs `PROOF` has a file of the name of a record, which the lab did not write
+    PROOF=another/folder
+output.busy another check is at work on the same evidence, perhaps one whose `make` was killed
+    kill …; or wait until it has ended
 """
 
 
@@ -39,10 +45,12 @@ def shown(path: Path) -> str:
 def written_by_rename(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well, rename it to `path`.
 
-    What was at `path` stays there until then, and the temporary file never outlives the block.
-    Raises Failure `output.unwritable` where the folder cannot be written to, or is full.
+    What was at `path` stays there until then. The temporary file outlives the block only where the last step fails:
+    then it holds what was made. Raises Failure `output.unwritable` where the folder cannot be written to, or is full,
+    or where `path` cannot be replaced.
     """
     try:
+        see_that_it_can_be_replaced(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     except OSError as reason:
@@ -52,13 +60,32 @@ def written_by_rename(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~umask())
-        temporary.replace(path)
     except OSError as reason:
+        temporary.unlink(missing_ok=True)
         if reason.filename not in (None, str(temporary)):
             raise  # another file's, met inside the block
         raise unwritable(path, reason) from reason
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+    try:
+        temporary.replace(path)
+    except OSError as reason:
+        raise unwritable(path, OSError(reason.errno, f"{reason.strerror}; what was made is {temporary}")) from reason
+
+
+def see_that_it_can_be_replaced(path: Path) -> None:
+    """Raise OSError where it must not, or cannot: read-only, no file, a mount, another's in a sticky folder."""
+    if not path.exists():
+        return
+    if not stat.S_ISREG(path.stat().st_mode) or path.is_mount():
+        raise OSError(errno.EINVAL, "what is there is no plain file")
+    if not path.stat().st_mode & 0o222:
+        raise OSError(errno.EACCES, "the file there is read-only")
+    os.close(os.open(path, os.O_WRONLY))  # refused for an immutable one, too
+    folder, owners = path.parent.stat(), {path.lstat().st_uid, path.parent.stat().st_uid}
+    if folder.st_mode & stat.S_ISVTX and os.geteuid() and os.geteuid() not in owners:
+        raise OSError(errno.EPERM, f"the file there is not yours, and in {path.parent} only owners replace files")
 
 
 def unwritable(path: Path, reason: OSError) -> Failure:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
+import tempfile
 from pathlib import Path
 
 from checks.causes import Finding
@@ -14,6 +16,8 @@ render.variable `MUJOCO_GL` or `PYOPENGL_PLATFORM` is not egl or osmesa, or they
     unset MUJOCO_GL PYOPENGL_PLATFORM
 render.device-id `MUJOCO_EGL_DEVICE_ID` names no device; it does not count as `CUDA_VISIBLE_DEVICES` does
     unset MUJOCO_EGL_DEVICE_ID
+render.temporary-folder no room for a picture in the folder for temporary files
+    df -h …; or make check-render TMPDIR=/a/larger/folder
 render.egl.library-missing no libEGL or no libGL
     env/system/install.sh libegl1 libgl1
 render.egl.no-driver EGL is installed, but no vendor file names a driver that loads
@@ -87,6 +91,10 @@ def why_not(backend: str, said: str) -> Finding:
     kind = backend.partition("-")[0]
     if "MUJOCO_EGL_DEVICE_ID" in said:
         return Finding("render.device-id", expected, said)
+    if re.search("No space left|problem writing element|requested and .* written", said):
+        folder = tempfile.gettempdir()
+        fix = f"df -h '{folder}'; or make check-render TMPDIR=/a/larger/folder"
+        return Finding("render.temporary-folder", expected, f"{said}: {folder} is full", fix)
     missing = {library: package for library, package in LIBRARIES[kind].items() if not loads(library)}
     if missing:
         found = f"{', '.join(missing)} cannot be loaded"

@@ -46,6 +46,15 @@ def report(check: str, word: str, finding: Finding) -> None:
     print(f"fix: {finding.fix}", file=sys.stderr)
 
 
+def say(line: str) -> None:
+    """Print to stdout, whatever letters it knows, and whether or not someone still reads it."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python flushes again as it ends
+
+
 def conduct(
     check: str, question: Callable[[argparse.Namespace, Evidence], Verdict], arguments, trial: bool = False
 ) -> int:
@@ -93,13 +102,16 @@ def conduct(
         "seconds": round(time.perf_counter() - started, 2),
         "evidence": evidence,
     }
+    unwritten = None
+    try:
+        kept.write(path, record)  # first: who reads what is printed may be gone
+    except Failure as failure:
+        unwritten = failure.finding
     if facts:
-        print(f"{word:<10}{check:<9}{' · '.join(facts)}", flush=True)
+        say(f"{word:<10}{check:<9}{' · '.join(facts)}")
     if finding:
         report(check, word, finding)
-    try:
-        kept.write(path, record)
-    except Failure as failure:
-        report(check, "fail", failure.finding)
+    if unwritten:
+        report(check, "fail", unwritten)
         return 1
     return int(word == "fail" or (word == "degraded" and os.environ.get("STRICT") == "1"))

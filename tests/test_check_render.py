@@ -152,6 +152,14 @@ def test_driver_that_draws_wrong(out, cause, gl):
     assert list(run.record["evidence"]["failed"]) == names[names.index(gl) :]
 
 
+@injects("render.temporary-folder", "a TMPDIR of 100 KB", "make check-render TMPDIR=/tmp")
+def test_full_temporary_folder_is_not_taken_for_a_driver(lab, out, tmp_path):
+    mount = f"mkdir '{tmp_path}/small'; mount -t tmpfs -o size=100k tmpfs '{tmp_path}/small'"
+    run = lab.run(*in_namespace(mount, *RENDER, *out), TMPDIR=f"{tmp_path}/small")
+    assert_one_clear_error(run, "render", "render.temporary-folder")
+    lab.ok(*RENDER, *out)
+
+
 def black(*_, **__) -> np.ndarray:
     return np.zeros(check_render.SHAPE, np.uint8)
 

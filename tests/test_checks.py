@@ -7,17 +7,19 @@ import json
 import os
 import re
 import shutil
-import signal
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from conftest import in_namespace
-from verdicts import LAB, SHORT, ask, assert_degraded, assert_one_clear_error
+from verdicts import LAB, SHORT, ask, assert_degraded, assert_one_clear_error, injects, remedy
 
-from checks import CHECKS, check_gpu, check_mujoco, fetch, mujoco_physics, summary
+from checks import CHECKS, check_gpu, check_mujoco, check_train, fetch, mujoco_physics, summary
+from checks import evidence as kept
 from checks.__main__ import main
-from checks.causes import Finding
+from checks.causes import Failure, Finding
+from checks.output import written_by_rename
 from checks.verdict import Verdict
 
 # the command line
@@ -84,8 +86,33 @@ class AskedAll(NamedTuple):
 
 @pytest.fixture(scope="module")
 def asked_all(lab, tmp_path_factory) -> AskedAll:
-    run = lab.ok(*LAB, "checks", "all", "--total-steps", "400", EXPECT="cpu")
-    return AskedAll(run.stdout, shutil.copytree(lab.path / "proof", tmp_path_factory.mktemp("asked") / "proof"))
+    proof = tmp_path_factory.mktemp("asked") / "proof"
+    return AskedAll(lab.ok(*LAB, "checks", "all", "--total-steps=400", EXPECT="cpu", PROOF=str(proof)).stdout, proof)
+
+
+class Evidence:
+    """The evidence of all the checks, copied for a test to change; `run` asks the lab about it."""
+
+    def __init__(self, lab, asked_all: AskedAll, folder: Path):
+        self.lab, self.path = lab, shutil.copytree(asked_all.proof, folder)
+        for path in folder.glob("*.json"):
+            path.write_text(path.read_text().replace(str(asked_all.proof), str(folder)))
+
+    def run(self, *arguments: str, **environment: str):
+        return self.lab.run(*LAB, *arguments, **{"EXPECT": "cpu", "PROOF": str(self.path)} | environment)
+
+    def refused(self, **environment: str) -> str:
+        """What the summary says, which refuses."""
+        run = self.run("checks.summary", **environment)
+        assert (run.returncode, run.stdout) == (1, "")
+        (error, fix) = run.stderr.splitlines()
+        assert fix == "fix: make verify"
+        return error
+
+
+@pytest.fixture
+def asked(lab, asked_all, tmp_path) -> Evidence:
+    return Evidence(lab, asked_all, tmp_path / "proof")
 
 
 def test_all_asks_in_the_chains_order(asked_all):
@@ -124,68 +151,67 @@ def test_degraded_is_a_failure_where_that_is_asked_for(monkeypatch, strict, stat
 # the table at the end of make verify
 
 
-def test_table_has_what_to_mend_first_on_top_and_lacks_no_check(asked_all, lab, clone):
-    python = python_in(clone, lab, asked_all)
-    clone.ok(*python, "checks", "render", MUJOCO_EGL_DEVICE_ID="7")
-    table = clone.ok(*python, "checks.summary").stdout.splitlines()
+def test_table_has_what_to_mend_first_on_top_and_lacks_no_check(asked):
+    asked.run("checks", "render", MUJOCO_EGL_DEVICE_ID="7")
+    table = asked.run("checks.summary").stdout.splitlines()
     assert table[1].startswith("to mend first: ") and table[1].endswith("[render.device-id]")
     assert table[2].startswith("  unset MUJOCO_EGL_DEVICE_ID")
     verdicts = ["skip", "ok", "degraded", "ok"]
     assert [line.split()[:2] for line in table[5:9]] == [
         list(row) for row in zip(CHECKS.values(), verdicts, strict=True)
     ]
-    works = "works (short training: learning not proven): smoke_frame.png, proof/ppo_trial.zip, proof/"
-    assert table[-1] == works
-    clone.run(*python, "checks", "render", MUJOCO_GL="glx")
-    run = clone.run(*python, "checks.summary")
+    assert table[-1].startswith("works (short training: learning not proven): ")
+    assert asked.run("checks.summary", STRICT="1").stdout.endswith("\nnot verified: render\n")
+    asked.run("checks", "render", MUJOCO_GL="glx")
+    run = asked.run("checks.summary")
     assert run.returncode == 1 and run.stdout.splitlines()[-1] == "not verified: render"
-    assert clone.run(*python, "checks.summary", STRICT="1").stdout.endswith("\nnot verified: render\n")
 
 
-def python_in(clone, lab, asked_all) -> tuple[str, ...]:
-    """Put what all the checks left into a clone without a venv; return the lab's Python, to be run there."""
-    shutil.copytree(asked_all.proof, clone.path / "proof")
-    shutil.copy(lab.path / "smoke_frame.png", clone.path)
-    return (str(lab.venv / "bin/python"), "-m")
-
-
-def summary_of(clone, python) -> str:
-    """What the summary says where it refuses."""
-    run = clone.run(*python, "checks.summary")
-    assert (run.returncode, run.stdout) == (1, "")
-    (error, fix) = run.stderr.splitlines()
-    assert fix == "fix: make verify"
-    return error
-
-
-def test_check_that_was_killed_leaves_no_verdict(lab, clone, asked_all):
-    """In training, as by a machine that runs out of memory: what was found before does not count any more."""
-    python = python_in(clone, lab, asked_all)
-    process = clone.start(*python, "checks", "ppo-smoke", "--n-envs=1", "--total-steps=40000")
+def long_training(asked: Evidence):
+    """Start one that would take minutes, and return it once it trains."""
+    options = ("--n-envs=1", "--total-steps=40000")
+    process = asked.lab.start(*LAB, "checks", "ppo-smoke", *options, EXPECT="cpu", PROOF=str(asked.path))
     assert "train: 250 of" in next(line for line in process.stderr if line.startswith("train: "))
-    os.killpg(process.pid, signal.SIGKILL)
+    return process
+
+
+@injects("output.busy", "a training whose make was killed, and which goes on", "kill …")
+def test_check_that_was_killed_leaves_no_verdict_and_one_that_goes_on_is_named(asked):
+    """In training, as by a machine that runs out of memory: what was found before does not count any more."""
+    process = long_training(asked)
+    run = asked.run("checks", "gpu")
+    assert_one_clear_error(run, "gpu", "output.busy")
+    assert f"process {process.pid} [output.busy]" in run.stderr
+    asked.lab.ok("bash", "-c", remedy(run).replace("kill", "kill -KILL"))
     process.communicate()
-    assert re.search(
-        "no evidence of check train in this run: it began at .* and has not ended", summary_of(clone, python)
-    )
+    assert re.search("no evidence of check train in this run: it began at .* and has not ended", asked.refused())
+    asked.lab.ok(*LAB, "checks", "gpu", EXPECT="cpu", PROOF=str(asked.path))
 
 
-def test_evidence_of_another_run_does_not_count(lab, clone, asked_all):
-    python = python_in(clone, lab, asked_all)
-    render = (clone.path / "proof/render.json").read_bytes()
-    clone.ok(*python, "checks", "gpu")
-    assert {path.name for path in clone.path.glob("proof/*.json")} == {"run.json", "gpu.json"}
-    clone.ok(*python, "checks", "mujoco")
-    (clone.path / "proof/render.json").write_bytes(render)
-    assert "no evidence of check render in this run: render.json is of another run" in summary_of(clone, python)
+def test_evidence_of_another_run_does_not_count(asked):
+    render = (asked.path / "render.json").read_bytes()
+    asked.run("checks", "gpu")
+    assert {path.name for path in asked.path.glob("*.json")} == {"run.json", "gpu.json"}
+    asked.run("checks", "mujoco")
+    (asked.path / "render.json").write_bytes(render)
+    assert "no evidence of check render in this run: render.json is of another run" in asked.refused()
+
+
+@pytest.mark.parametrize("of", ["clone", "environment", "version of the checks", "EXPECT", "machine, or one"])
+def test_evidence_of_something_else_does_not_count(asked, of):
+    """Copied from another clone or machine; or packages, checks or settings have changed since."""
+    run = json.loads((asked.path / "run.json").read_text())
+    (name,) = [name for name in run["of"] if name.startswith(of)]
+    run["of"][name] = "another"
+    (asked.path / "run.json").write_text(json.dumps(run))
+    assert asked.refused().endswith(f"the run is of another {name}")
 
 
 @pytest.mark.parametrize("change", ["remove", "change"])
-def test_file_that_is_not_the_proven_one_is_named(lab, clone, asked_all, change):
-    python = python_in(clone, lab, asked_all)
-    checkpoint = clone.path / "proof/ppo_trial.zip"
+def test_file_that_is_not_the_proven_one_is_named(asked, change):
+    checkpoint = asked.path / "ppo_trial.zip"
     checkpoint.unlink() if change == "remove" else checkpoint.write_bytes(b"another")
-    assert "proof/ppo_trial.zip" in summary_of(clone, python)
+    assert str(checkpoint) in asked.refused()
 
 
 @pytest.mark.parametrize(
@@ -206,26 +232,29 @@ def test_file_that_is_not_the_proven_one_is_named(lab, clone, asked_all, change)
     ],
     ids=str,
 )
-def test_record_that_is_none_is_an_error(asked_all, monkeypatch, tmp_path, capsys, record):
-    shutil.copytree(asked_all.proof, tmp_path / "proof")
-    path = tmp_path / "proof/render.json"
+def test_record_that_is_none_is_an_error(asked, monkeypatch, capsys, record):
+    """In this process, for which what the run is of is what it says."""
+    monkeypatch.setenv("PROOF", str(asked.path))
+    of = json.loads((asked.path / "run.json").read_text())["of"]
+    monkeypatch.setattr(kept, "made_of", lambda: of)
+    assert summary.main() == 0
+    path = asked.path / "render.json"
     path.write_text(record if isinstance(record, str) else json.dumps(json.loads(path.read_text()) | record))
-    monkeypatch.setenv("PROOF", str(tmp_path / "proof"))
+    capsys.readouterr()
     assert summary.main() == 1
     assert capsys.readouterr().err.count("error: ") == 1
 
 
-def test_trial_proves_nothing_about_the_protocols_files(lab, clone, asked_all):
+def test_trial_proves_nothing_about_the_protocols_files(asked):
     """A training that was verified, here of another length, and then a short one, with --out and without."""
-    python = python_in(clone, lab, asked_all)
-    trial, train = clone.path / "proof/train-trial.json", clone.path / "proof/train.json"
+    trial, train = asked.path / "train-trial.json", asked.path / "train.json"
     trial.rename(train)
     before = train.read_bytes()
-    for out in ([], ["--out=proof/short.zip"], ["--out=ppo_smoke.zip"]):
-        run = clone.ok(*python, "checks", "ppo-smoke", *SHORT, *out)
-        assert "too few to prove learning" in run.stdout
+    product = str(asked.path / "ppo_smoke.zip")
+    for out in ([], [f"--out={product}"]):
+        assert "too few to prove learning" in asked.run("checks", "ppo-smoke", *SHORT, *out).stdout
     assert train.read_bytes() == before
-    assert json.loads(trial.read_text())["evidence"]["out"] == "ppo_smoke.zip"
+    assert json.loads(trial.read_text())["evidence"]["out"] == product
 
 
 def test_proof_says_where_all_goes(lab, tmp_path):
@@ -237,3 +266,58 @@ def test_proof_says_where_all_goes(lab, tmp_path):
     names = ["gpu.json", "mujoco.json", "ppo_trial.zip", "render.json", "run.json", "smoke_frame.png", "tensorboard"]
     assert sorted(path.name for path in proof.iterdir()) == [*names, "train-trial.json"]
     assert {path: path.stat().st_mtime_ns for path in lab.path.iterdir()} == before
+
+
+@injects("output.not-the-labs", "a train.json of the user's, and a folder of that name, in PROOF", "PROOF=…")
+@pytest.mark.parametrize("content", ["mine", '{"loss": 1}', None])
+def test_file_of_the_users_in_proof_stays(lab, tmp_path, content):
+    mine = tmp_path / "train.json"
+    mine.mkdir() if content is None else mine.write_text(content)
+    run = lab.run(*LAB, "checks", "gpu", PROOF=str(tmp_path))
+    assert_one_clear_error(run, "gpu", "output.not-the-labs")
+    assert list(tmp_path.iterdir()) == [mine]
+    lab.ok(*LAB, "checks", "gpu", PROOF=f"{tmp_path}/proof")
+
+
+# where it is written to, and who reads it
+
+
+def test_file_that_cannot_be_replaced_is_found_first(tmp_path):
+    """Read-only, no plain file, immutable even for root: before the training, not after it."""
+    out = tmp_path / "ppo.zip"
+    os.mkfifo(out)
+    assert_one_clear_error(ask(check_train, "--out", str(out)), "train", "output.unwritable")
+    out.unlink()
+    out.write_bytes(b"good")
+    out.chmod(0o444)
+    assert_one_clear_error(ask(check_train, "--out", str(out)), "train", "output.unwritable")
+    out.chmod(0o644)
+    if subprocess.run(["chattr", "+i", out], check=False, capture_output=True).returncode == 0:
+        assert_one_clear_error(ask(check_train, "--out", str(out)), "train", "output.unwritable")
+        subprocess.run(["chattr", "-i", out], check=True)
+    assert (out.read_bytes(), list(tmp_path.iterdir())) == (b"good", [out])
+
+
+def test_what_was_made_is_kept_where_it_cannot_be_put_in_place(tmp_path):
+    """As on a file system that goes read-only meanwhile; here the file becomes a folder."""
+    with pytest.raises(Failure, match="what was made is") as failed, written_by_rename(tmp_path / "ppo.zip") as path:
+        path.write_bytes(b"hours of training")
+        (tmp_path / "ppo.zip").mkdir()
+    assert path.read_bytes() == b"hours of training" and str(path) in failed.value.finding.found
+
+
+@pytest.mark.parametrize("command", ["{} | true", "LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {}"])
+def test_record_is_written_whoever_reads_the_line(lab, tmp_path, command):
+    script = command.format("docker/dev.sh python -m checks mujoco; exit ${PIPESTATUS[0]}")
+    run = lab.ok("bash", "-c", script, PROOF=str(tmp_path))
+    assert run.stderr == ""
+    assert json.loads((tmp_path / "mujoco.json").read_text())["verdict"] == "ok"
+
+
+def test_shell_that_prints_as_it_starts_is_not_taken_for_an_answer(lab, tmp_path):
+    """BASH_ENV, as some clusters' modules set it: with it a GPU machine trained on the CPU, and said ok."""
+    (tmp_path / "modules").write_text("echo Loading modules\n")
+    program = "from checks.expectation import expected; print(expected())"
+    for wanted in ("gpu", "cpu"):
+        run = lab.ok(".venv/bin/python", "-c", program, EXPECT=wanted, BASH_ENV=str(tmp_path / "modules"))
+        assert run.stdout == f"{wanted}\n"

@@ -88,7 +88,7 @@ def test_limit_of_processes_is_named_and_lifted(given_back, tmp_path):
     assert lifted.returncode == 0, lifted.stderr
 
 
-@injects("train.hangs", "a simulating process that was stopped by SIGSTOP, on a clock of 0.1 s to the minute")
+@injects("train.hangs", "a simulating process that was stopped by SIGSTOP, on a clock of 0.4 s to the minute")
 def test_training_without_a_sign_of_life_ends(monkeypatch, tmp_path):
     stopped = []
 
@@ -97,7 +97,7 @@ def test_training_without_a_sign_of_life_ends(monkeypatch, tmp_path):
             super()._on_training_start()
             stopped.append(self.training_env.processes[-1].pid)
             os.kill(stopped[0], signal.SIGSTOP)
-            signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+            signal.setitimer(signal.ITIMER_REAL, 0.4, 0.4)
 
     monkeypatch.setattr(train_log, "TrainingLog", Stopped)
     run = ask(check_train, *SHORT, "--vec-env", "processes", "--out", str(tmp_path / "ppo.zip"))

@@ -47,4 +47,6 @@ def test_missing_library_is_named_and_brought_back(daemon, box, removal, setting
     said, _, after = docker(daemon, *run, image, "bash", "-c", script).partition("mended\n")
     assert re.search(rf"^{word}[: ]", said, re.MULTILINE), said
     assert f"[{cause}]" in said and "Traceback" not in said
-    assert after.startswith("ok        render "), after
+    # OSMesa, where it draws, has another fault.
+    mended = "degraded  render   osmesa " if "osmesa" in cause else "ok        render "
+    assert after.startswith(mended) and (mended.startswith("ok") or "[render.second-black]" in after), after
