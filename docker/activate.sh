@@ -2,6 +2,7 @@
 # In the lab, whatever the engine: bring the environment up to date, activate it, and run the command, or a shell.
 # docker/dev.sh leads here.
 set -euo pipefail
+unset CDPATH
 if [[ -n ${LAB_STDOUT:-} ]]; then # docker/entrypoint.sh has put it aside
   exec >&"$LAB_STDOUT" {LAB_STDOUT}>&-
   unset LAB_STDOUT

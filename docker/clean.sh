@@ -2,6 +2,7 @@
 # Removes what the lab made in this clone, and says what: what .gitignore lists, and of the venv, the kit and the evidence
 # what the lab put there. A folder with anything else in it stays, and so does one that a link leads to.
 set -euo pipefail
+unset CDPATH
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/prelude.sh
 . env/inventory.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Removes from the user's cache the base layers (env/base.sh) that no venv stands on, and says which.
 set -euo pipefail
+unset CDPATH
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/prelude.sh
 shopt -s nullglob

@@ -6,6 +6,7 @@
 #
 # Settings: docs/variables.md. What each flag of docker run is for: below.
 set -euo pipefail
+unset CDPATH
 # Variables of the user's that a container is given.
 HANDED_IN=(CUDA_DEVICE_ORDER CUDA_VISIBLE_DEVICES HTTPS_PROXY HTTP_PROXY MUJOCO_EGL_DEVICE_ID MUJOCO_GL NO_PROXY
   PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_INDEX_URL PIP_TRUSTED_HOST PYOPENGL_PLATFORM TERM WANDB_API_KEY WANDB_MODE)

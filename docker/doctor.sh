@@ -2,6 +2,7 @@
 # Lists what this machine has and lacks for the lab, with the command that installs what is missing. Changes nothing and
 # uses no network. Status 1 if something is missing that this machine needs.
 set -euo pipefail
+unset CDPATH
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$root/docker/image.sh"
 check_settings

@@ -4,6 +4,7 @@
 # Looks at the hardware, not at the driver: a GPU whose driver is broken is still a GPU. In a container EXPECT is never
 # auto: docker/dev.sh has looked at the host. Sourced (docker/engine.sh), expect sets EXPECT, and gpu to what it found.
 set -euo pipefail
+unset CDPATH
 root=${root:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)}
 . "$root/env/prelude.sh"
 

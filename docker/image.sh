@@ -4,6 +4,7 @@
 #
 # Run: says what the image is. Sourced (docker/dev.sh): ensure_image sets image, image_id and entrypoint.
 set -euo pipefail
+unset CDPATH
 root=${root:-$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)}
 . "$root/docker/engine.sh"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings the venv up to date, and says in one line what the lab runs on.
 set -euo pipefail
+unset CDPATH
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 . "$root/docker/image.sh"
 . "$root/env/inventory.sh"

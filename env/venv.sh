@@ -6,6 +6,7 @@
 # one, and they change places by rename. A run that is killed at any moment is repaired by the next; of two runs at once, one
 # waits.
 set -euo pipefail
+unset CDPATH
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . env/prelude.sh
 . env/inventory.sh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -127,3 +128,13 @@ def test_folder_that_cannot_be_renamed_is_named_with_a_way_out(clone, tmp_path, 
         and f" cannot be replaced by a new venv: {why}\nfix: {fix}; then: make venv\n" in said
     ), said
     assert "venv: building" in said
+
+
+def test_cdpath_leads_to_no_other_clone(lab, clone, tmp_path):
+    other = tmp_path / "another clone"
+    write(clone.path / "smoke_frame.png", other / "smoke_frame.png")
+    shutil.copytree(clone.path / "docker", other / "docker")
+    shutil.copytree(clone.path / "env", other / "env")
+    assert clone.ok("make", "clean", CDPATH=str(other)).stdout == "removed smoke_frame.png\n"
+    assert (other / "smoke_frame.png").exists()
+    assert "ok        venv " in lab.ok("make", "venv", CDPATH=str(other)).stdout

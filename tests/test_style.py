@@ -59,6 +59,14 @@ def test_scripts_are_executable_and_stop_at_errors():
         assert "\nset -euo pipefail\n" in text, name
 
 
+def test_scripts_go_where_they_say():
+    """With the user's CDPATH `cd docker/..` goes to another clone, and prints where."""
+    for name in [".ci/run", *files("*.sh")]:
+        text = (ROOT / name).read_text()
+        if "# Sourced" not in text and (goes := re.search(r"\bcd -", text)):
+            assert "\nunset CDPATH\n" in text[: goes.start()], name
+
+
 def test_tests_that_the_protocol_names_are_there():
     """`file::test`, and then other tests of the same file by their own names."""
     named, text = re.findall(r"`(?:(test_\w+)::)?(test_\w+)`", (ROOT / "docs/protocol.md").read_text()), ""

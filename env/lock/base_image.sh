@@ -3,6 +3,7 @@
 # where the lab runs in a container the image that it stands on. BASE_IMAGE=NAME:TAG takes another than the pinned
 # name. The lab is built on the candidate in a copy of the repository and checked there; only then is it pinned.
 set -euo pipefail
+unset CDPATH
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 . "$root/docker/image.sh"
 cd -- "$root"

@@ -3,6 +3,7 @@
 #
 #     env/lock/copy.sh FOLDER
 set -euo pipefail
+unset CDPATH
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 mkdir -- "${1:?}"
 cp -R -- Makefile *.md *.toml requirements.* checks docker env "$1"

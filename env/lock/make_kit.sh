@@ -2,6 +2,7 @@
 # Writes a kit to KIT (env/kit.py says what is in one), with the container's image where IMAGE=1: for a machine
 # without a network. It is made beside the repository's files and moved there when it is whole.
 set -euo pipefail
+unset CDPATH
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 . "$root/docker/image.sh"
 cd -- "$root"
