@@ -99,6 +99,8 @@ golden: venv ## record the physics of the locked mujoco anew, and show what diff
 test: export ENGINE = local
 # The base layer may bring pytest plugins of its own.
 test: export PYTEST_DISABLE_PLUGIN_AUTOLOAD = 1
+# Nor do options of the user's decide which tests run.
+test: export PYTEST_ADDOPTS =
 test: ## judge the repository (the checks judge the machine)
 	$(LAB) python -m pytest
 

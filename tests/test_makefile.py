@@ -70,3 +70,8 @@ def test_clean_removes_what_the_lab_made_and_nothing_else(clone):
     (clone.path / "notes.txt").unlink()
     left = [path for path in clone.path.rglob("*") if "__pycache__" not in path.parts]
     assert sorted(left) == before
+
+
+def test_make_test_runs_the_tests_whatever_the_users_pytest_options(clone):
+    said = clone.ok("make", "test", "LAB=@env; :", PYTEST_ADDOPTS="--collect-only").stdout
+    assert "ENGINE=local\n" in said and "--collect-only" not in said
