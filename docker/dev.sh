@@ -18,9 +18,11 @@ if [[ ${1:-} == --help ]]; then
   exit
 fi
 
-. "$root/env/prelude.sh"
-! inside || exec "$root/docker/activate.sh" "$@"
 . "$root/docker/image.sh"
+if inside; then
+  check_settings
+  exec "$root/docker/activate.sh" "$@"
+fi
 choose_engine
 [[ $ENGINE != local ]] || exec "$root/docker/activate.sh" "$@"
 

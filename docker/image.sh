@@ -170,7 +170,10 @@ watched() { # run, show, and name the cause of a failure
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-  ! inside || exit 0 # it is the one that is running
+  if inside; then # it is the one that is running
+    check_settings
+    exit
+  fi
   choose_engine
   if [[ $ENGINE == local ]]; then
     echo "skip      image    the local engine runs without one$ENGINE_REASON"

@@ -16,8 +16,8 @@ error() { # WHAT FIX [STATUS]: print what is wrong and the command that fixes it
   exit "${3:-1}"
 }
 
-inside() { # in the lab's container? docker/dev.sh sets LAB_IMAGE there
-  [[ -n ${LAB_IMAGE:-} ]]
+inside() { # in the lab's container? docker/dev.sh sets LAB_IMAGE there, which may be a user's, too; the files are the image's
+  [[ -n ${LAB_IMAGE:-} && -f /opt/uv && -f /opt/lab/.requirements_hash ]]
 }
 
 # Every question to a program that may hang (an engine, a driver) goes through here. What is asked gets a pipe of its own

@@ -127,3 +127,11 @@ def test_variables_that_a_container_is_given_are_documented():
     (listed,) = re.findall(r"^HANDED_IN=\((.*?)\)", (ROOT / "docker/dev.sh").read_text(), re.MULTILINE | re.DOTALL)
     page = (ROOT / "docs/variables.md").read_text().partition("A container is also given")[2].partition("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", page)) == set(listed.split())
+
+
+def test_lab_image_of_the_users_own_is_not_the_labs_container(clone):
+    mine = {"LAB_IMAGE": "registry.example/lab", "ENGINE": "auto"}
+    run = clone.run(*in_namespace(FAKE_GPU, "make", "verify"), **mine)
+    assert "error: this machine has an NVIDIA GPU (PCI device 0000:01:00.0)" in run.stderr, run.stdout + run.stderr
+    assert clone.run("docker/dev.sh", "true", STEPS="7", **mine).stderr.startswith("error: STEPS=7 is not a multiple of 8")
+    assert not clone.venv.exists()
