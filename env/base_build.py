@@ -3,6 +3,7 @@
     python -I env/base_build.py DIR
 
 Run by env/base.sh, for an interpreter that has no torch. Its key has a digest of this file: an edit makes another base.
+Every file is as its wheel has it, whatever uv's cache holds (env/wheel_files.py).
 """
 
 from __future__ import annotations

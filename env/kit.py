@@ -11,7 +11,6 @@ makes one.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -20,15 +19,10 @@ from pathlib import Path
 
 from env.uv import Trouble
 from env.venv_key import BASE_LOCKS, LOCK
+from env.wheel_files import sha256
 
 TORCH, TORCH_NEEDS = BASE_LOCKS
 NEEDED = [LOCK, "env/uv.txt", TORCH_NEEDS]
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(folder: Path, needs_torch: bool) -> None:

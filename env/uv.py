@@ -7,12 +7,14 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from env.venv_key import cache_folder
+from env.wheel_files import changed_files
 
 IN_IMAGE = Path("/opt/lab")  # docker/Dockerfile
 UV_IN_IMAGE = Path("/opt/uv")
@@ -155,12 +157,21 @@ def make_venv(uv, environment, folder, *options):
 
 
 def install(uv, environment, folder, lock, *options, show=True):
-    """Install what `lock` pins, by hash, into the venv in `folder`."""
+    """Install what `lock` pins, by hash, into the venv in `folder`; see that this is what the wheels hold."""
     print(f"venv: installing {lock}", file=sys.stderr, flush=True)
     # Copies, not links: an edit or a fault in this venv must not reach the cache and so the next.
     options = ["--python", f"{folder}/bin/python", "--link-mode=copy", *options]
     options += ["--no-index"] if without_index(environment) else []
-    run_watched([uv, "pip", "install", *options, *LOCKED, lock], environment, show)
+    command = [uv, "pip", "install", *options, *LOCKED, lock]
+    run_watched(command, environment, show)
+    changed = changed_files(next(Path(folder).glob("lib/python*/site-packages")), Path(lock))
+    if not changed:
+        return
+    for name, file in changed.items():
+        why = f"{file} is not what the wheel of {name} holds: uv's cache has it changed"
+        print(f"warning: venv: {why}, as an edit in another project does; fetching {name} anew", file=sys.stderr)
+    print(f"fix: {shlex.quote(str(uv))} cache clean {' '.join(changed)}", file=sys.stderr, flush=True)
+    run_watched([*command, "--no-cache", *(f"--reinstall-package={name}" for name in changed)], environment, show)
 
 
 def conduct(build, folder):

@@ -6,8 +6,9 @@ import re
 import sys
 from pathlib import Path
 
-from env.kit import NEEDED, TORCH, sha256
+from env.kit import NEEDED, TORCH
 from env.uv import LOCKED, Trouble, own_environment, run_watched
+from env.wheel_files import sha256
 
 # Wheels for these versions of glibc and older ones are taken: Debian 11, Ubuntu 20.04.
 GLIBC = ["2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5"]
