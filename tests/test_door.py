@@ -133,5 +133,6 @@ def test_lab_image_of_the_users_own_is_not_the_labs_container(clone):
     mine = {"LAB_IMAGE": "registry.example/lab", "ENGINE": "auto"}
     run = clone.run(*in_namespace(FAKE_GPU, "make", "verify"), **mine)
     assert "error: this machine has an NVIDIA GPU (PCI device 0000:01:00.0)" in run.stderr, run.stdout + run.stderr
-    assert clone.run("docker/dev.sh", "true", STEPS="7", **mine).stderr.startswith("error: STEPS=7 is not a multiple of 8")
+    run = clone.run("docker/dev.sh", "true", STEPS="7", **mine)
+    assert run.stderr.startswith("error: STEPS=7 is not a multiple of 8")
     assert not clone.venv.exists()

@@ -89,6 +89,8 @@ def test_shell_on_a_terminal(box, command):
 def test_make_works_inside(box):
     run = box.ok("docker/dev.sh", "make", "check-gpu")
     assert [line.split()[1] for line in run.stdout.splitlines()] == ["venv", "gpu"]
+    run = box.run("docker/dev.sh", "make", "venv", "STEPS=7")
+    assert run.stderr.startswith("error: STEPS=7 is not a multiple of 8"), run.stdout + run.stderr
 
 
 def test_chapters_command(box):
