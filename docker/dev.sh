@@ -24,7 +24,10 @@ if inside; then
   exec "$root/docker/activate.sh" "$@"
 fi
 choose_engine
-[[ $ENGINE != local ]] || exec "$root/docker/activate.sh" "$@"
+if [[ $ENGINE == local ]]; then
+  find_kit
+  exec "$root/docker/activate.sh" "$@"
+fi
 
 [[ $VENV != /* ]] || error "VENV=$VENV is outside the repository, and the container sees nothing else" "VENV=.venv" 2
 ensure_image

@@ -176,6 +176,7 @@ if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   fi
   choose_engine
   if [[ $ENGINE == local ]]; then
+    find_kit
     echo "skip      image    the local engine runs without one$ENGINE_REASON"
   else
     ensure_image

@@ -128,7 +128,13 @@ def test_folder_that_is_no_kit_is_left_alone(lab, tmp_path):
     assert f"error: {tmp_path} exists, and is not a kit\nfix: " in run.stderr
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
     run = lab.run("make", "venv", KIT=str(tmp_path), VENV=str(tmp_path / "venv"))
-    assert f"error: venv: KIT={tmp_path} is not a kit" in run.stderr
+    assert f"error: KIT={tmp_path} is not a kit: there is no {tmp_path}/kit.txt\nfix: " in run.stderr
+
+
+def test_kit_that_is_not_there_is_named_where_nothing_is_built(lab):
+    for command in (["make", "venv"], ["docker/dev.sh", "true"]):
+        run = lab.run(*command, KIT="nowhere")
+        assert f"error: KIT=nowhere is not a kit: there is no {lab.path}/nowhere/kit.txt\nfix: " in run.stderr
 
 
 @pytest.mark.parametrize(
