@@ -23,7 +23,7 @@ remove_folder() { # FOLDER …: if nothing is left in it
   local folder
   for folder; do
     if ! is_empty "$folder"; then
-      [[ ! -d $folder ]] || echo "kept $folder:$(find "$folder/" -mindepth 1 -maxdepth 1 -printf ' %f\n' | sort | tr -d '\n')"
+      [[ ! -d $folder ]] || echo "kept $folder:$(entries "$folder")"
     elif [[ -L $folder ]]; then
       echo "emptied $(readlink -m -- "$folder"), removed the link $folder"
       rm -- "$folder"
@@ -75,8 +75,8 @@ else
   foreign "$VENV"
 fi
 
-if grep -qs '^# A kit of the robotics lab' kit/kit.txt; then
-  delete kit/{wheels,image.tar,SHA256SUMS,kit.txt}
+if is_kit kit; then
+  delete "${KIT_PARTS[@]/#/kit/}"
   remove_folder kit
 else
   foreign kit

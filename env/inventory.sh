@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced: did the lab make this venv, and is it as it was installed? Its files are listed in its .inventory, which is
-# written when it is built.
+# written when it is built. And of a kit: did the lab make it, and what of it?
 
 MARK="of the robotics lab: what is not the venv yet, or no longer" # in the lock beside a venv
 
@@ -14,6 +14,17 @@ is_labs_beside() { # VENV: is VENV.lab the lab's? Those of earlier versions have
   ! grep -qsxF "$MARK" -- "$beside/lock" || return 0
   [[ -f $beside/lock ]] && { is_labs "$1" || is_labs "$beside/new" || is_labs "$beside/old" || is_labs "$beside/parked"; } &&
     [[ -z $(find "$beside/" -mindepth 1 -maxdepth 1 ! -name lock ! -name new ! -name old ! -name parked) ]]
+}
+
+# shellcheck disable=SC2034
+KIT_PARTS=(SHA256SUMS image.tar wheels kit.txt) # the last tells that the rest is the lab's
+
+is_kit() { # FOLDER
+  grep -qs '^# A kit of the robotics lab' -- "$1/kit.txt"
+}
+
+entries() { # FOLDER: the names of what is in it, on one line
+  find "$1/" -mindepth 1 -maxdepth 1 -printf ' %f\n' | LC_ALL=C sort | tr -d '\n'
 }
 
 is_empty() { # FOLDER

@@ -137,6 +137,21 @@ def test_kit_that_is_not_there_is_named_where_nothing_is_built(lab):
         assert f"error: KIT=nowhere is not a kit: there is no {lab.path}/nowhere/kit.txt\nfix: " in run.stderr
 
 
+def test_files_of_the_users_in_a_kit_and_beside_it_stay(lab, tmp_path):
+    kit = tmp_path / "robot"
+    mine = [tmp_path / "robot.part/thesis.tex", kit / "NOTES.md"]
+    old = [kit / name for name in ("kit.txt", "SHA256SUMS", "image.tar", "wheels/old.whl")]
+    for path in [*mine, *old]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("# A kit of the robotics lab\n")
+    run = lab.ok("make", "kit", KIT=str(kit), TORCH="0")
+    assert [path for path in mine if not path.exists()] == []
+    assert f"kept {kit}: NOTES.md\n" in run.stdout
+    assert sorted(path.name for path in kit.iterdir()) == ["NOTES.md", "SHA256SUMS", "kit.txt", "wheels"]
+    assert not (kit / "wheels/old.whl").exists() and "numpy-" in (kit / "SHA256SUMS").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["robot", "robot.part"]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

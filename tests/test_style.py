@@ -34,7 +34,7 @@ def test_linter_is_content(command):
 
 # Each is one command, or says of each of its commands what follows where that fails.
 QUESTIONS = "added all_within ask ask_server engine engine_answers error fill image_files inside inventory"
-QUESTIONS += " irreplaceable is_current is_current_in_image is_empty is_labs is_labs_beside keep_list nvidia_gpu"
+QUESTIONS += " irreplaceable is_current is_current_in_image is_empty is_kit is_labs is_labs_beside keep_list nvidia_gpu"
 QUESTIONS += " take_lock where within"
 
 

@@ -5,6 +5,7 @@ set -euo pipefail
 unset CDPATH
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 . "$root/docker/image.sh"
+. "$root/env/inventory.sh"
 cd -- "$root"
 kit=${KIT:-kit} new=.kit.new
 while [[ $kit == */ ]]; do kit=${kit%/}; done
@@ -18,7 +19,7 @@ if ((IMAGE)); then
   [[ ${PLATFORM:-$(uname -m)} == "$(uname -m)" ]] ||
     error "IMAGE=1 saves this machine's image, which is not for PLATFORM=$PLATFORM" "make kit IMAGE=1 PLATFORM=$(uname -m)" 2
 fi
-if [[ -e $kit ]] && ! grep -qs '^# A kit of the robotics lab' -- "$kit/kit.txt"; then
+if [[ -e $kit ]] && ! is_kit "$kit"; then
   error "$kit exists, and is not a kit" "make kit KIT=another/folder"
 fi
 
@@ -37,10 +38,17 @@ fi
 chmod -R a+rX -- "$new" # docker save writes for its user alone
 sums=$(cd "$new" && find . -type f -printf '%P\0' | sort -z | xargs -0 sha256sum)
 echo "$sums" >"$new/SHA256SUMS"
-rm -rf -- "$kit.part" && mkdir -p -- "$(dirname -- "$kit")"
-mv -T -- "$new" "$kit.part" # which may be another disk
-rm -rf -- "$kit"
-mv -T -- "$kit.part" "$kit"
+part=$kit.robotics-lab.part # which may be another disk than $new
+rm -rf -- "$part" && mkdir -p -- "$(dirname -- "$kit")"
+mv -T -- "$new" "$part"
+if [[ -e $kit ]]; then # an old one, in which a user may have put more
+  rm -rf -- "${KIT_PARTS[@]/#/$kit/}"
+  is_empty "$kit" || echo "kept $kit:$(entries "$kit")"
+  mv -t "$kit" -- "$part"/*
+  rmdir -- "$part"
+else
+  mv -T -- "$part" "$kit"
+fi
 there="make verify KIT=…" # with what the image's tag depends on
 ((IMAGE == 0)) || there+="${BASE_IMAGE:+ BASE_IMAGE=$BASE_IMAGE}${APT_SNAPSHOT:+ APT_SNAPSHOT=$APT_SNAPSHOT}"
 about() { sed -n "s/^$1 //p" "$kit/kit.txt"; }
