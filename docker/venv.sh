@@ -20,10 +20,10 @@ elif ! is_current_in_image; then
   "$root/docker/dev.sh" true
 fi
 cd -- "$root"
-mapfile -t packages < <(added "$VENV")
+mapfile -t packages < <(added "$VENV" | sed 's/-/ /'; added_startup "$VENV")
 beyond=
 if ((${#packages[@]})); then
-  printf -v beyond ', %s' "${packages[@]/-/ }"
+  printf -v beyond ', %s' "${packages[@]}"
   beyond=" · not in the lock: ${beyond:2}"
 fi
 echo "ok        venv     $ENGINE · $(<"$VENV/.contents")$beyond"

@@ -32,9 +32,9 @@ is_empty() { # FOLDER
   [[ -d $1 ]] && entry=$(ls -A -- "$1") && [[ -z $entry ]]
 }
 
-inventory() { # VENV: its files with size and time, less what Python caches; of torch's 9,000 headers the names
+inventory() { # VENV: its files that may be read, with size and time, less what Python caches; of torch's 9,000 headers the names
   (cd -- "$1" && find bin lib pyvenv.cfg .contents -name __pycache__ -prune -o -type d -o -path '*/torch/include/*' -print \
-    -o -printf '%s %T@ %p\n' | LC_ALL=C sort)
+    -o ! -readable -o -printf '%s %T@ %p\n' | LC_ALL=C sort)
 }
 
 damage() { # VENV: the first of its files that is not as it was installed; nothing: all are
@@ -49,6 +49,14 @@ added() { # VENV: its packages that were not installed with it, NAME-VERSION eac
   for info in "$1"/lib/python*/site-packages/*.dist-info/METADATA; do
     name=/${info#"$1"/lib/python*/site-packages/}
     [[ $installed == *"$name"* || ! -e $info ]] || basename -- "${info%/METADATA}" .dist-info
+  done
+}
+
+added_startup() { # VENV: what every Python of it runs at its start, and was not installed with it
+  local installed file
+  installed=$(grep -o '/[^/]*[.]pth$' -- "$1/.inventory" 2>/dev/null) || return 0
+  for file in "$1"/lib/python*/site-packages/{*.pth,sitecustomize*,usercustomize*}; do
+    [[ ! -e $file || $installed == *"/${file##*/}"* ]] || echo "${file##*/}"
   done
 }
 

@@ -50,9 +50,10 @@ def test_packages_beyond_the_lock_are_named_and_come_back_from_a_list(lab, tmp_p
     repository = make_project(tmp_path / "theirs", "from_git").as_uri()
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.as_uri(), "PIP_NO_BUILD_ISOLATION": "0"}
     pip = ["docker/dev.sh", "pip", "install", "--quiet"]
+    installed = ["edited_here 1", "from_git 1", "tiny 1.5", "__editable__.edited_here-1.pth"]
     assert not_in_the_lock(lab) == []
     lab.ok(*pip, "tiny", "--editable", edited, f"from_git @ git+{repository}", **offline)
-    assert not_in_the_lock(lab) == ["edited_here 1", "from_git 1", "tiny 1.5"]
+    assert not_in_the_lock(lab) == installed
 
     lab.ok(*pip, "tqdm==99.0", **offline)  # which the lock pins: the venv is damaged, and built again
     said = lab.ok("docker/dev.sh", "true").stderr
@@ -71,7 +72,7 @@ def test_packages_beyond_the_lock_are_named_and_come_back_from_a_list(lab, tmp_p
     assert not_in_the_lock(lab) == [] and not (site_packages(lab) / "tiny_module.py").exists()
 
     lab.ok("bash", "-c", again, **offline)
-    assert not_in_the_lock(lab) == ["edited_here 1", "from_git 1", "tiny 1.5"]
+    assert not_in_the_lock(lab) == installed
     lab.ok("docker/dev.sh", "pip", "uninstall", "--quiet", "--yes", "edited_here", "from_git", "tiny")
     assert "building" not in lab.ok("make", "venv").stderr
     (lab.path / ".venv.lab/dropped.txt").unlink()
@@ -111,3 +112,16 @@ def test_clean_names_the_packages_beyond_the_lock_and_keeps_the_list(clone):
     assert said == "kept .venv.lab: dropped.txt lock\nremoved .venv\n"
     assert "\ntiny==1.5\n" in (clone.path / ".venv.lab/dropped.txt").read_text()
     assert clone.ok("make", "clean").stdout == "kept .venv.lab: dropped.txt lock\n"
+
+
+def test_file_that_every_python_runs_is_named(lab):
+    folder = site_packages(lab)
+    mine = [folder / name for name in ("mine.pth", "sitecustomize.py", "usercustomize/__init__.py")]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    named = not_in_the_lock(lab)
+    for path in mine:
+        path.unlink()
+    mine[-1].parent.rmdir()
+    assert named == ["mine.pth", "sitecustomize.py", "usercustomize"]

@@ -75,6 +75,18 @@ def test_corrupted_venv_is_rebuilt(lab, fault):
     assert_right(lab)
 
 
+def test_file_that_may_not_be_read_any_more_is_damage(lab):
+    file = site_packages(lab) / "mujoco/__init__.py"
+    mode = file.stat().st_mode
+    damage = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "bash", "-c"]  # root reads all
+    damage += [". env/inventory.sh; damage .venv"]
+    file.chmod(0)
+    said = lab.ok(*damage).stdout
+    file.chmod(mode)
+    assert re.fullmatch(r"damaged: lib/\S+/mujoco/__init__.py is not as installed\n", said), said
+    assert lab.ok(*damage).stdout == ""
+
+
 def test_package_of_the_users_own_does_not_force_a_rebuild(lab):
     before = identity(lab)
     (site_packages(lab) / "my_notes.py").write_text("")
