@@ -44,20 +44,24 @@ where() { # of a key, what tells one engine's venv from another's
 }
 
 is_current() {
-  local asker lost base_lost='' status=0
+  local asker said lost base_lost='' status=0
   # Python may start slowly (behind a pyenv shim); the files are looked over meanwhile.
-  exec {answer}< <("$PYTHON" -IB env/venv_key.py)
+  exec {answer}< <(all_within 60 "$PYTHON" -IB env/venv_key.py)
   asker=$!
   old_key=$(cat "$VENV/.requirements_hash" 2>/dev/null) || true
   base_of "$old_key"
   lost=$(damage "$VENV")
   [[ -z $base ]] || base_lost=$(base_damage)
-  key=$(cat <&"$answer")
+  said=$(cat <&"$answer")
   exec {answer}<&-
   wait "$asker" || status=$?
-  ((status != 3)) || exit 1 # it has said what is wrong
-  [[ $status == 0 && $key == sha256\ * ]] ||
+  ((status != 124)) || error "PYTHON=$PYTHON has not answered in 60 s" "make verify PYTHON=/usr/bin/python3, or another that does" 2
+  key=${said#"${said%%sha256 *}"} # a shim may have said more before it
+  if [[ $status != 0 || -z $key ]]; then
+    [[ -z $said ]] || echo "$said" >&2
+    ((status != 3)) || exit 1 # that is what is wrong
     error "$PYTHON does not work as a Python" "make verify PYTHON=python3.12, or another that does" 2
+  fi
   base_of "$key"
   if [[ ! -d $VENV ]] || { [[ -z $old_key ]] && is_empty "$VENV"; }; then
     reason="there is none yet"

@@ -87,6 +87,17 @@ def test_file_that_may_not_be_read_any_more_is_damage(lab):
     assert lab.ok(*damage).stdout == ""
 
 
+def test_python_that_does_not_answer_is_an_error(clone, tmp_path):
+    """As a pyenv shim on a file server that is gone."""
+    gate, python = clone.path / "env/venv.sh", tmp_path / "python3"
+    gate.write_text(gate.read_text().replace("all_within 60 ", "all_within 1 "))
+    python.write_text("#!/bin/bash\ntrap '' TERM\nfor _ in {1..30}; do sleep 1; done\n")
+    python.chmod(0o755)
+    run = clone.run("timeout", "10", "docker/dev.sh", "true", PYTHON=str(python))
+    assert run.returncode == 2, run.returncode
+    assert run.stderr.startswith(f"error: PYTHON={python} has not answered in 60 s\nfix: make verify PYTHON=")
+
+
 def test_package_of_the_users_own_does_not_force_a_rebuild(lab):
     before = identity(lab)
     (site_packages(lab) / "my_notes.py").write_text("")
