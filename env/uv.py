@@ -41,6 +41,11 @@ SYSTEM_CERTIFICATES = [
     "/etc/ssl/ca-bundle.pem",
 ]
 NOISE = re.compile(r" [+~-] |Using Python|Audited|Resolved| +Buil|WARNING: (Location|Running pip)")
+NOT_FOUND = (
+    r"No solution found|No matching distribution|was not found in the p",
+    "pip's index does not offer a locked package for this Python and machine",
+    "pip config list; correct the index, or add the package (named above) to its find-links; then: make venv",
+)
 CAUSES = [  # what pip or uv says, what that means, what helps
     (
         r"No space left|os error 28|Errno 28|Disk quota|os error 122",
@@ -63,21 +68,22 @@ CAUSES = [  # what pip or uv says, what that means, what helps
         "pip config set global.cert /path/to/its/certificates.pem (or add it to the system's), then: make venv",
     ),
     (
+        r"40[13] (Client Error|Unauthorized|Forbidden)",
+        "the package index refuses what was asked (401, 403): it wants a login, or another one",
+        "pip config set global.index-url https://USER:TOKEN@… (or name both in ~/.netrc), then: make venv",
+    ),
+    (
         r"dns error|name resolution|Name or service not known|unreachable|[Cc]onnection|[Tt]imed? ?out"
         r"|error sending request|Failed to fetch",
         "packages cannot be fetched: there is no network, or none that reaches the package index",
         "connect this machine, or point pip at a mirror (pip config set global.index-url …), then: make venv",
     ),
-    (
-        r"No solution found|No matching distribution|was not found in the p",
-        "pip's index does not offer a locked package for this Python and machine",
-        "pip config list; correct the index, or add the package (named above) to its find-links; then: make venv",
-    ),
+    NOT_FOUND,
 ]
 
 
 class Trouble(Exception):
-    """What went wrong, and the command that helps; `said`: in the words of the program that failed."""
+    """What went wrong, and the command that helps; `said`: in the words of the program, where these may say more."""
 
     def __init__(self, why, fix, said=""):
         super().__init__(why)
@@ -122,12 +128,19 @@ def uv_environment(environment):
     }
 
 
+def cause_of(said):
+    """Return the first of CAUSES that what pip or uv `said` tells of, or None."""
+    return next((cause for cause in CAUSES if re.search(cause[0], said)), None)
+
+
 def run_watched(command, environment, show=True, again="make venv"):
     """Run a command and pass on what it says to stderr as it says it; raise Trouble with the cause.
 
     `again` is the command that the user repeats when the cause is mended.
     """
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    environment = {**environment, "PIP_NO_INPUT": "1"}  # nobody would see what it asks
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment, **quiet, stderr=subprocess.PIPE, text=True)
     lines = []
     for line in process.stderr:
         lines.append(line)
@@ -136,13 +149,24 @@ def run_watched(command, environment, show=True, again="make venv"):
     if process.wait() == 0:
         return
     said = "".join(lines)
-    for pattern, why, fix in CAUSES:
-        if re.search(pattern, said):
-            raise Trouble(why, fix.replace("make venv", again), said)
+    cause = cause_of(said)
+    if cause == NOT_FOUND:
+        cause = cause_of(said + unreached(command, environment))
+    if cause:
+        _, why, fix = cause
+        raise Trouble(why, fix.replace("make venv", again), said if cause == NOT_FOUND else "")
     program = Path(command[0]).name
     if process.returncode < 0:
         raise Trouble(f"{program} was ended by signal {-process.returncode}", again, said)
     raise Trouble(f"{program} failed with status {process.returncode}; its message is above", again, said)
+
+
+def unreached(command, environment):
+    """Return which indexes do not answer pip or uv, and why: neither says so by itself, uv because of its strategy."""
+    details = [] if command[1] == "pip" else ["-vvv"]
+    again = {"env": {**environment, "UV_INDEX_STRATEGY": "first-index"}, "stdin": subprocess.DEVNULL}
+    run = subprocess.run([*command, *details], **again, capture_output=True, text=True)
+    return "".join(re.findall(r"(?:Could not fetch URL|hint:) .*\n?", run.stdout + run.stderr))
 
 
 def without_index(environment):
