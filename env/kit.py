@@ -30,7 +30,15 @@ def verify(folder: Path, needs_torch: bool) -> None:
     again = "make kit, on a machine with a network; copy the folder again"
     if not (folder / "kit.txt").is_file() or not (folder / "SHA256SUMS").is_file():
         raise Trouble(f"KIT={folder} is not a kit, or incomplete: it lacks kit.txt or SHA256SUMS", again)
-    for digest, name in re.findall(r"^(\w{64})  (.+)$", (folder / "SHA256SUMS").read_text(), re.MULTILINE):
+    lines = re.findall(r"^(\w{64})  (.+)$", (folder / "SHA256SUMS").read_text(), re.MULTILINE)
+    listed = {name: digest for digest, name in lines}
+    for path in [folder / "kit.txt", *sorted((folder / "wheels").glob("*"))]:
+        if str(path.relative_to(folder)) not in listed:
+            why = (
+                f"{folder / 'SHA256SUMS'} does not list {path.relative_to(folder)}: either was changed, or copied badly"
+            )
+            raise Trouble(why, again)
+    for name, digest in listed.items():
         if name == "image.tar":
             continue  # docker/image.sh verifies it, when it is loaded
         if not (folder / name).is_file():

@@ -103,6 +103,19 @@ def test_wheel_that_both_lists_name_must_still_be_the_locked_one(clone, spoilt, 
     assert not clone.venv.exists()
 
 
+def test_wheel_that_no_list_names_is_not_trusted(clone, spoilt, tmp_path):
+    """pip's runs as it is, to install uv: whoever changed it may have emptied SHA256SUMS."""
+    (wheel,) = (spoilt / "wheels").glob("pip-*.whl")
+    replace(wheel, wheel.read_bytes() + b"\0")
+    replace(spoilt / "SHA256SUMS", b"")
+    run = without_network(clone, tmp_path, "make", "venv", KIT=str(spoilt))
+    assert f"error: venv: {spoilt}/SHA256SUMS does not list kit.txt: " in run.stderr, run.stderr
+    about = hashlib.sha256((spoilt / "kit.txt").read_bytes()).hexdigest()
+    replace(spoilt / "SHA256SUMS", f"{about}  kit.txt\n".encode())
+    run = without_network(clone, tmp_path, "make", "venv", KIT=str(spoilt))
+    assert re.search(r"error: venv: \S.*/SHA256SUMS does not list wheels/\S+\.whl: ", run.stderr), run.stderr
+
+
 def test_kit_of_another_lock_is_refused(clone, kit, tmp_path):
     (clone.path / "requirements.txt").open("a").write("# a change\n")
     run = without_network(clone, tmp_path, "make", "venv", KIT=str(kit))
