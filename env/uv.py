@@ -53,6 +53,11 @@ CAUSES = [  # what pip or uv says, what that means, what helps
         "df -h . ~/.cache; free some space, then: make venv",
     ),
     (
+        r"`UV_OFFLINE`",
+        "UV_OFFLINE is set, and the package index is to be asked",
+        "unset UV_OFFLINE; make venv",
+    ),
+    (
         r"Could not acquire lock",
         "uv's cache is on a file system that has no locks; where is above",
         "unset UV_CACHE_DIR; make venv XDG_CACHE_HOME=/a/folder/on/a/local/disk",
@@ -158,7 +163,9 @@ def run_watched(command, environment, show=True, again="make venv"):
     program = Path(command[0]).name
     if process.returncode < 0:
         raise Trouble(f"{program} was ended by signal {-process.returncode}", again, said)
-    raise Trouble(f"{program} failed with status {process.returncode}; its message is above", again, said)
+    last = re.sub(r"^(error|cause): ", "", said.strip().rpartition("\n")[2].strip())
+    words = "; its message is above" if show else f": {last}"
+    raise Trouble(f"{program} failed with status {process.returncode}{words}", again, said)
 
 
 def unreached(command, environment):

@@ -144,6 +144,20 @@ def test_lock_check_says_what_it_could_not_ask(lab):
     assert (run.returncode == 0) == run.stdout.startswith("ok "), run.stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "error", "fix"),
+    [
+        ("UV_OFFLINE", "UV_OFFLINE is set, and the package index is to be asked", "unset UV_OFFLINE; make lock"),
+        ("UV_CACHE_DIR", r"uv failed with status 2: failed to create directory .*: File exists.*", "make lock"),
+    ],
+)
+def test_lock_check_says_why_uv_fails(lab, tmp_path, variable, error, fix):
+    """What uv says is not shown as it says it."""
+    (file := tmp_path / "1").write_text("no cache")
+    run = lab.run(".venv/bin/python", "-m", "env.lock", "check", **{variable: "1" if "OFF" in variable else str(file)})
+    assert re.fullmatch(f"error: lock: {error}\nfix: {fix}\n", run.stderr), run.stderr
+
+
 class Vulnerabilities(BaseHTTPRequestHandler):
     """An OSV service that knows of two: in pillow, mended in 99.0; in tqdm, mended nowhere."""
 
