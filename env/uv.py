@@ -23,7 +23,15 @@ LOCKED = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"]
 # Settings of other projects that would change what is installed, or where.
 FOREIGN = [
     *("PIP_CONSTRAINT", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER", "PYTHONHOME", "PYTHONPATH"),
-    *("UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_LINK_MODE", "UV_OVERRIDE", "UV_PYTHON", "UV_REQUIRE_HASHES"),
+    *(
+        "UV_CONFIG_FILE",
+        "UV_CONSTRAINT",
+        "UV_EXCLUDE_NEWER",
+        "UV_LINK_MODE",
+        "UV_OVERRIDE",
+        "UV_PYTHON",
+        "UV_REQUIRE_HASHES",
+    ),
     *("UV_SYSTEM_PYTHON", "VIRTUAL_ENV"),
 ]
 UV_NAMES = {  # pip's option, and uv's variable for the same
@@ -97,8 +105,8 @@ class Trouble(Exception):
 
 
 def own_environment():
-    """Return the environment less what other projects have set in it."""
-    return {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    """Return the environment less what other projects have set in it, in which uv reads no uv.toml of theirs."""
+    return {name: value for name, value in os.environ.items() if name not in FOREIGN} | {"UV_NO_CONFIG": "1"}
 
 
 def pip_settings(environment):

@@ -132,6 +132,15 @@ def test_mujoco_that_breaks_fetch_is_out_of_bounds():
     assert specifier.contains(pins(LOCKS["requirements.txt"])["mujoco"])
 
 
+def test_users_uv_toml_does_not_change_what_is_resolved(tmp_path, monkeypatch):
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv/uv.toml").write_text('exclude-newer = "2015-01-01T00:00:00Z"\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    environment = uv_environment(own_environment())
+    mine = Resolver(find_uv(environment), environment, tmp_path, pins(TORCH)["torch"])
+    assert pins(mine.compile(["tqdm"], "")).keys() == {"tqdm"}
+
+
 # make lock-check, which is python -m env.lock check in the lab. The gate is left out where the lock is spoilt:
 # it would build another venv.
 
