@@ -41,7 +41,9 @@ def install_torch(uv: Path, environment: dict[str, str], folder: str, lock: str)
     if environment.get("UV_FIND_LINKS"):
         try:
             return install(uv, environment, folder, lock, "--no-index", show=False)
-        except Trouble:
+        except Trouble as trouble:
+            if not trouble.said:
+                raise  # of a cause that is known, such as a full disk
             print("venv: find-links has no torch for this machine; asking torch's index", file=sys.stderr)
     index = re.search(r"^# index: (\S+)", Path(lock).read_text(), re.MULTILINE).group(1)
     return install(uv, environment, folder, lock, "--default-index", index)
