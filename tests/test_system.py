@@ -59,6 +59,7 @@ def test_apt_is_for_building_only(lab, tmp_path):
     """A stand-in for an apt without a network, which is slow to give up; the build ends at a KIT that is no kit."""
     (tmp_path / "apt-get").write_text('#!/bin/sh\necho "E: Unable to locate package"; exit 100\n')
     (tmp_path / "apt-get").chmod(0o755)
+    (tmp_path / "kit.txt").touch()
     path = f"{tmp_path}:{lab.environment['PATH']}"
     building = {"VENV": str(tmp_path / "venv"), "KIT": str(tmp_path), "PATH": path}
     run = lab.run(*in_namespace(NO_LIBRARIES, "docker/dev.sh", "true"), **building)
