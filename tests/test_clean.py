@@ -127,7 +127,7 @@ def test_folder_that_cannot_be_renamed_is_named_with_a_way_out(clone, tmp_path, 
         said.startswith("error: ")
         and f" cannot be replaced by a new venv: {why}\nfix: {fix}; then: make venv\n" in said
     ), said
-    assert "venv: building" in said
+    assert "venv: building" in said or "venv: another run is at work" in said  # of torch's base layer, which is shared
 
 
 def test_cdpath_leads_to_no_other_clone(lab, clone, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
 from conftest import Clone, locked, site_packages
 
 
@@ -84,6 +85,7 @@ def make_package(venv: Path, name: str) -> None:
     (info / "METADATA").write_text("Name: {}\nVersion: {}\n".format(*name.split("-")))
 
 
+@pytest.mark.slow
 def test_another_engines_venv_is_without_and_the_list_has_what_goes(lab):
     """The host's venv makes way for that of an image, and a venv of a third was put aside."""
     parked = lab.path / ".venv.lab/parked"

@@ -54,7 +54,9 @@ def ended(process: subprocess.Popen) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("stepped_by", "limit", "function", "said"),
     [
-        ("threads", "processes", "environments", "after 0 steps: RuntimeError: "),
+        pytest.param(
+            *("threads", "processes", "environments", "after 0 steps: RuntimeError: "), marks=pytest.mark.slow
+        ),
         ("processes", "processes", "environments", "after 0 steps: EOFError: unexpected EOF"),
         ("threads", "processes", "replay", "after 400 steps: EOFError: unexpected EOF"),
         ("threads", "memory", "environments", "after 0 steps: "),
