@@ -82,11 +82,12 @@ def known(path: Path) -> dict[str, Any] | None:
 
 
 def process_of(pid: int) -> list[int] | None:
-    """Return a process's id and when it was started (clock ticks since the machine was); None where there is none."""
+    """Return a process's id and when it was started (clock ticks since the machine was); None where it has ended."""
     try:
-        return [pid, int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])]
+        state, *others = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+    return None if state == "Z" else [pid, int(others[18])]
 
 
 def see_to(path: Path) -> None:

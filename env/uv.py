@@ -171,8 +171,8 @@ def run_watched(command, environment, show=True, again="make venv"):
     program = Path(command[0]).name
     if process.returncode < 0:
         raise Trouble(f"{program} was ended by signal {-process.returncode}", again, said)
-    last = re.sub(r"^(error|cause): ", "", said.strip().rpartition("\n")[2].strip())
-    words = "; its message is above" if show else f": {last}"
+    last = said[max(said.rfind("error: "), 0) :].strip()[-500:]  # it breaks long lines, and has a line for each cause
+    words = "; its message is above" if show else f": {' '.join(last.split()).removeprefix('error: ')}"
     raise Trouble(f"{program} failed with status {process.returncode}{words}", again, said)
 
 

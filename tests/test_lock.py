@@ -157,7 +157,7 @@ def test_lock_check_says_what_it_could_not_ask(lab):
     ("variable", "error", "fix"),
     [
         ("UV_OFFLINE", "UV_OFFLINE is set, and the package index is to be asked", "unset UV_OFFLINE; make lock"),
-        ("UV_CACHE_DIR", r"uv failed with status 2: .*File exists.*", "make lock"),
+        ("UV_CACHE_DIR", r"uv failed with status 2: .*failed to create directory .*: File exists.*", "make lock"),
     ],
 )
 def test_lock_check_says_why_uv_fails(lab, tmp_path, variable, error, fix):
